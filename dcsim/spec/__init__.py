@@ -1,0 +1,146 @@
+"""What a scenario says: frozen models, the YAML and Python front doors, checks, and the JSON Schema.
+
+No simulation here. Names are imported from their modules when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dcsim.spec.check import check_scenario
+    from dcsim.spec.cluster import AcceleratorSpec, ClusterSpec, RackSpec, ServerSpec
+    from dcsim.spec.cooling import (
+        ConstantWeatherSpec,
+        CoolingSpec,
+        FileWeatherSpec,
+        SiteWeatherSpec,
+        WeatherSpec,
+    )
+    from dcsim.spec.grid import (
+        CarbonSpec,
+        ConstantCarbonSpec,
+        ConstantPriceSpec,
+        DailyCarbonSpec,
+        DailyPriceSpec,
+        FileSeriesSpec,
+        GridSpec,
+        PriceSpec,
+    )
+    from dcsim.spec.likely import plausibility
+    from dcsim.spec.load import (
+        LoadedScenario,
+        load_scenario,
+        scenario_from_data,
+        scenario_sha256,
+        scenario_to_data,
+    )
+    from dcsim.spec.network import NetworkSpec
+    from dcsim.spec.paths import referenced_files, resolve_data_path
+    from dcsim.spec.policy import PolicyChoice, PolicySpec
+    from dcsim.spec.power import PowerChainSpec, PowerStageSpec
+    from dcsim.spec.scenario import Scenario
+    from dcsim.spec.schema import json_schema, json_schema_text
+    from dcsim.spec.storage import LocalDiskSpec, SharedFileSystemSpec, StorageSpec
+    from dcsim.spec.workload import (
+        ArrivalSpec,
+        GeneratedWorkloadSpec,
+        JobKindSpec,
+        SizeSpec,
+        TraceWorkloadSpec,
+        WorkloadSpec,
+    )
+
+_MODULES = {
+    "check": ("check_scenario",),
+    "cluster": ("AcceleratorSpec", "ClusterSpec", "RackSpec", "ServerSpec"),
+    "cooling": ("ConstantWeatherSpec", "CoolingSpec", "FileWeatherSpec", "SiteWeatherSpec", "WeatherSpec"),
+    "grid": (
+        "CarbonSpec",
+        "ConstantCarbonSpec",
+        "ConstantPriceSpec",
+        "DailyCarbonSpec",
+        "DailyPriceSpec",
+        "FileSeriesSpec",
+        "GridSpec",
+        "PriceSpec",
+    ),
+    "schema": ("json_schema", "json_schema_text"),
+    "load": ("LoadedScenario", "load_scenario", "scenario_from_data", "scenario_sha256", "scenario_to_data"),
+    "network": ("NetworkSpec",),
+    "paths": ("referenced_files", "resolve_data_path"),
+    "likely": ("plausibility",),
+    "policy": ("PolicyChoice", "PolicySpec"),
+    "power": ("PowerChainSpec", "PowerStageSpec"),
+    "scenario": ("Scenario",),
+    "storage": ("LocalDiskSpec", "SharedFileSystemSpec", "StorageSpec"),
+    "workload": (
+        "ArrivalSpec",
+        "GeneratedWorkloadSpec",
+        "JobKindSpec",
+        "SizeSpec",
+        "TraceWorkloadSpec",
+        "WorkloadSpec",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "AcceleratorSpec",
+    "ArrivalSpec",
+    "CarbonSpec",
+    "ClusterSpec",
+    "ConstantCarbonSpec",
+    "ConstantPriceSpec",
+    "ConstantWeatherSpec",
+    "CoolingSpec",
+    "DailyCarbonSpec",
+    "DailyPriceSpec",
+    "FileSeriesSpec",
+    "FileWeatherSpec",
+    "GeneratedWorkloadSpec",
+    "GridSpec",
+    "JobKindSpec",
+    "LoadedScenario",
+    "LocalDiskSpec",
+    "NetworkSpec",
+    "PolicyChoice",
+    "PolicySpec",
+    "PowerChainSpec",
+    "PowerStageSpec",
+    "PriceSpec",
+    "RackSpec",
+    "Scenario",
+    "ServerSpec",
+    "SharedFileSystemSpec",
+    "SiteWeatherSpec",
+    "SizeSpec",
+    "StorageSpec",
+    "TraceWorkloadSpec",
+    "WeatherSpec",
+    "WorkloadSpec",
+    "check_scenario",
+    "json_schema",
+    "json_schema_text",
+    "load_scenario",
+    "plausibility",
+    "referenced_files",
+    "resolve_data_path",
+    "scenario_from_data",
+    "scenario_sha256",
+    "scenario_to_data",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULE_OF:
+        message = f"module 'dcsim.spec' has no attribute {name!r}"
+        raise AttributeError(message)
+    value: object = getattr(import_module(f"dcsim.spec.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,307 @@
+"""Checks across the parts of a valid scenario: names that must exist, and things that cannot work together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from dcsim.errors import Problem, ScenarioError
+from dcsim.spec.cluster import ServerSpec
+from dcsim.spec.cooling import SiteWeatherSpec
+from dcsim.spec.names import nearest
+from dcsim.spec.network import NetworkSpec
+from dcsim.spec.paths import referenced_files, resolve_data_path
+from dcsim.spec.policy import PolicyChoice
+from dcsim.spec.problems import line_of
+from dcsim.spec.scenario import Scenario
+from dcsim.spec.workload import GeneratedWorkloadSpec, TraceWorkloadSpec
+from dcsim.units import Quantity, format_quantity
+
+__all__ = [
+    "AcceleratorPower",
+    "builtin_profile_names",
+    "check_scenario",
+    "idle_it_power_w",
+    "peak_it_power_w",
+    "server_groups",
+]
+
+_PROFILES_FOLDER = Path(__file__).resolve().parent.parent / "workload" / "profiles"
+_MAX_FILE_BYTES = {"profiles": 16 << 20, "weather": 256 << 20, "grid": 256 << 20, "workload": 8 << 30}
+_RACKS_PER_SPINE = 8
+
+
+class AcceleratorPower(Protocol):
+    """What the checks need of an accelerator of the hardware catalogue, or of the scenario."""
+
+    @property
+    def idle_power_w(self) -> float:
+        """Draw of one device, idle."""
+
+    @property
+    def peak_power_w(self) -> float:
+        """Draw of one device, busy."""
+
+
+Catalogue = Mapping[str, AcceleratorPower]
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """What a check looks at, and where it notes problems."""
+
+    scenario: Scenario
+    base_dir: Path
+    file: str
+    lines: Mapping[tuple[str, ...], int]
+    catalogue: Catalogue | None
+    known_policies: Mapping[str, Collection[str]]
+    known_profiles: Collection[str]
+    known_sites: Collection[str] | None
+    problems: list[Problem] = field(default_factory=list)
+
+    def refuse(self, path: Sequence[str | int], got: str, expected: str, hint: str = "") -> None:
+        """Note one problem."""
+        place = ".".join(map(str, path))
+        self.problems.append(Problem(self.file, line_of(path, self.lines), place, got, expected, hint))
+
+
+def check_scenario(
+    scenario: Scenario,
+    base_dir: Path,
+    *,
+    catalogue: Catalogue | None = None,
+    known_policies: Mapping[str, Collection[str]] | None = None,
+    known_profiles: Collection[str] | None = None,
+    known_sites: Collection[str] | None = None,
+    file: str = "scenario",
+    lines: Mapping[tuple[str, ...], int] | None = None,
+) -> tuple[Problem, ...]:
+    """Return every problem between the parts of a scenario; an empty tuple where it can be simulated.
+
+    Args:
+        scenario: a valid model.
+        base_dir: folder of its file, where relative paths start.
+        catalogue: the hardware catalogue, by name; the scenario's own accelerators are added. None
+            leaves out what needs it: accelerator names, idle draw and heat.
+        known_policies: names by kind ("ordering", "placement", "energy"); kinds left out are not checked.
+        known_profiles: built-in cost profiles; None: those shipped with dcsim.
+        known_sites: built-in weather sites; None leaves them unchecked.
+        file: shown in problems, as is the line of a field found in `lines`.
+        lines: line of each path, from `LoadedScenario`.
+    """
+    check = _Check(
+        scenario=scenario,
+        base_dir=Path(base_dir),
+        file=file,
+        lines=lines or {},
+        catalogue=None if catalogue is None else {**catalogue, **scenario.accelerators},
+        known_policies=known_policies or {},
+        known_profiles=builtin_profile_names() if known_profiles is None else known_profiles,
+        known_sites=known_sites,
+    )
+    for rule in _RULES:
+        rule(check)
+    return tuple(sorted(check.problems, key=lambda problem: problem.line or 0))
+
+
+def builtin_profile_names() -> tuple[str, ...]:
+    """Return the names of the cost profiles shipped with dcsim, sorted."""
+    return tuple(sorted(path.stem for path in _PROFILES_FOLDER.glob("*.json")))
+
+
+def server_groups(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], int, ServerSpec]]:
+    """Yield (path, number of servers in all its racks, spec) of each group of equal servers."""
+    for i, rack in enumerate(scenario.cluster.racks):
+        for j, group in enumerate(rack.servers):
+            yield ("cluster", "racks", i, "servers", j), rack.count * group.count, group
+
+
+def idle_it_power_w(scenario: Scenario, catalogue: Catalogue) -> float:
+    """Return the IT power, W, with every server on and idle: servers, file system and switches."""
+    return _it_power_w(scenario, catalogue, lambda part: part.idle_power_w)
+
+
+def peak_it_power_w(scenario: Scenario, catalogue: Catalogue) -> float:
+    """Return the IT power, W, with every core and accelerator busy and uncapped."""
+    return _it_power_w(scenario, catalogue, lambda part: part.peak_power_w)
+
+
+def _it_power_w(
+    scenario: Scenario, catalogue: Catalogue, power_w: Callable[[AcceleratorPower], float]
+) -> float:
+    """Sum one power over all servers; accelerators that no catalogue knows count nothing."""
+    total = [scenario.storage.shared.power_w]
+    racks = sum(rack.count for rack in scenario.cluster.racks)
+    total.append(_switches(scenario.network, racks) * scenario.network.switch_power_w)
+    for _, servers, group in server_groups(scenario):
+        device = catalogue.get(group.accelerator or "")
+        each = power_w(group) + (group.accelerators * power_w(device) if device is not None else 0.0)
+        total.append(servers * each)
+    return math.fsum(total)
+
+
+def _switches(network: NetworkSpec, racks: int) -> int:
+    """Return the number of switches: one for a star, a leaf a rack plus a spine each eight racks."""
+    return 1 if network.topology == "star" else racks + math.ceil(racks / _RACKS_PER_SPINE)
+
+
+def _accelerator_names(check: _Check) -> None:
+    """Every accelerator named exists."""
+    if check.catalogue is None:
+        return
+    known = tuple(check.catalogue)
+    for path, _, group in server_groups(check.scenario):
+        if group.accelerator is not None and group.accelerator not in check.catalogue:
+            hint = nearest(group.accelerator, known) or "describe it under `accelerators`"
+            expected = f"an accelerator: {', '.join(known)}"
+            check.refuse((*path, "accelerator"), repr(group.accelerator), expected, hint)
+
+
+def _profile_names(check: _Check) -> None:
+    """Every cost profile named exists."""
+    known = sorted({*check.known_profiles, *check.scenario.profiles})
+    workload = check.scenario.workload
+    named: list[tuple[tuple[str | int, ...], str]] = []
+    if isinstance(workload, GeneratedWorkloadSpec):
+        named = [(("workload", "mix", i, "profile"), kind.profile) for i, kind in enumerate(workload.mix)]
+    elif workload.profile is not None:
+        named = [(("workload", "profile"), workload.profile)]
+    for path, name in named:
+        if name not in known:
+            hint = nearest(name, known) or "add it under `profiles`"
+            check.refuse(path, repr(name), f"a cost profile: {', '.join(known) or 'none is built in'}", hint)
+
+
+def _policy_names(check: _Check) -> None:
+    """Every policy named is registered."""
+    policies = check.scenario.policies
+    for kind, known in check.known_policies.items():
+        choice = getattr(policies, kind)
+        if isinstance(choice, PolicyChoice) and choice.name not in known:
+            expected = f"one of {', '.join(sorted(known))}"
+            check.refuse(("policies", kind), repr(choice.name), expected, nearest(choice.name, known))
+
+
+def _weather_site(check: _Check) -> None:
+    """The site named has a built-in climate."""
+    weather = check.scenario.weather
+    known = check.known_sites
+    if known is None or not isinstance(weather, SiteWeatherSpec) or weather.site in known:
+        return
+    expected = f"one of {', '.join(sorted(known))}"
+    check.refuse(("weather", "site"), repr(weather.site), expected, nearest(weather.site, known))
+
+
+def _widths(check: _Check) -> None:
+    """No gang is wider than the largest pool of equal accelerators: it would wait for ever."""
+    workload = check.scenario.workload
+    if isinstance(workload, TraceWorkloadSpec):
+        return
+    pools: dict[str, int] = {}
+    for _, servers, group in server_groups(check.scenario):
+        if group.accelerator is not None:
+            pools[group.accelerator] = pools.get(group.accelerator, 0) + servers * group.accelerators
+    largest = max(pools.values(), default=0)
+    for i, kind in enumerate(workload.mix):
+        for width in kind.widths:
+            if width > largest:
+                name = max(pools, key=lambda model: pools[model], default="")
+                hint = (
+                    f"the cluster has {largest:,} of {name}" if pools else "the cluster has no accelerators"
+                )
+                expected = f"at most {largest:,}, the largest pool of equal accelerators"
+                check.refuse(
+                    ("workload", "mix", i, "widths", width), f"{width:,} accelerators", expected, hint
+                )
+
+
+def _sleep_power(check: _Check) -> None:
+    """A sleeping server draws no more than an idle one."""
+    if check.catalogue is None:
+        return
+    for path, _, group in server_groups(check.scenario):
+        device = check.catalogue.get(group.accelerator or "")
+        idle_w = group.idle_power_w + (
+            group.accelerators * device.idle_power_w if device is not None else 0.0
+        )
+        if group.sleep_power_w > idle_w and (device is not None or not group.accelerators):
+            hint = (
+                "set `sleep_power_w`; its default is 30 W"
+                if "sleep_power_w" not in group.model_fields_set
+                else ""
+            )
+            got, expected = _watts(group.sleep_power_w), f"at most the server's idle power ({_watts(idle_w)})"
+            check.refuse((*path, "sleep_power_w"), got, expected, hint)
+
+
+def _cooling_capacity(check: _Check) -> None:
+    """The plant can remove the heat of an idle hall."""
+    capacity_w = check.scenario.cooling.capacity_w
+    if check.catalogue is None or capacity_w is None:
+        return
+    idle_w = idle_it_power_w(check.scenario, check.catalogue)
+    if capacity_w <= idle_w:
+        hint = "the hall would heat up without end; leave it out for 1.25 times the peak heat"
+        check.refuse(
+            ("cooling", "capacity_w"), _watts(capacity_w), f"more than the idle heat ({_watts(idle_w)})", hint
+        )
+
+
+def _power_ratings(check: _Check) -> None:
+    """Every stage of the power chain can carry the idle draw."""
+    if check.catalogue is None:
+        return
+    output_w = idle_it_power_w(check.scenario, check.catalogue)
+    for i, stage in enumerate(check.scenario.power.stages):
+        rated_w = stage.rated_power_w
+        if rated_w is None:
+            continue
+        if rated_w < output_w:
+            expected = f"at least the idle draw it carries ({_watts(output_w)})"
+            hint = "leave it out for 1.25 times the peak"
+            check.refuse(("power", "stages", i, "rated_power_w"), _watts(rated_w), expected, hint)
+            continue
+        load = output_w / rated_w
+        loss = stage.loss_constant + stage.loss_linear * load + stage.loss_quadratic * load * load
+        output_w += rated_w * loss
+
+
+def _data_files(check: _Check) -> None:
+    """Every data file exists, lies in an allowed folder, and is not absurdly large."""
+    for path, text in referenced_files(check.scenario):
+        try:
+            found = resolve_data_path(check.base_dir, text)
+        except ScenarioError as error:
+            for problem in error.problems:
+                check.refuse(path, problem.got, problem.expected, problem.hint)
+            continue
+        size, limit = found.stat().st_size, _MAX_FILE_BYTES[path[0]]
+        if size > limit:
+            got = format_quantity(size, Quantity.SIZE)
+            check.refuse(
+                path, f"{text!r} of {got}", f"a file of at most {format_quantity(limit, Quantity.SIZE)}"
+            )
+        elif size == 0:
+            check.refuse(path, f"{text!r}, an empty file", "a file with data")
+
+
+def _watts(power_w: float) -> str:
+    """Return a power as people read it."""
+    return format_quantity(power_w, Quantity.POWER)
+
+
+_RULES: tuple[Callable[[_Check], None], ...] = (
+    _accelerator_names,
+    _profile_names,
+    _policy_names,
+    _weather_site,
+    _widths,
+    _sleep_power,
+    _cooling_capacity,
+    _power_ratings,
+    _data_files,
+)

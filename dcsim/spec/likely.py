@@ -1,0 +1,212 @@
+"""What looks unlikely in a scenario, though it is possible: wrong units first of all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from dcsim.spec.check import Catalogue, idle_it_power_w, peak_it_power_w, server_groups
+from dcsim.spec.cooling import ConstantWeatherSpec
+from dcsim.spec.grid import ConstantCarbonSpec
+from dcsim.spec.model import SpecModel
+from dcsim.spec.scenario import Scenario
+from dcsim.spec.workload import GeneratedWorkloadSpec
+from dcsim.units import Quantity, format_quantity
+
+__all__ = ["plausibility"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Band:
+    """The range in which a field's values are found, and what to suspect outside it."""
+
+    quantity: Quantity
+    low: float
+    high: float
+    below: str
+    above: str
+
+
+_W, _B = Quantity.POWER, Quantity.SIZE
+_PER_KWH = 1.0 / 3.6e6
+_PLAIN_W = "a plain number is in W: kW or MW meant?"
+_PLAIN_B = "a plain number is in bytes: GB or GiB meant?"
+_PLAIN_BW = "a plain number is in bytes a second: GB/s or Gbit/s meant?"
+
+_BANDS: Mapping[str, _Band] = MappingProxyType(
+    {
+        "AcceleratorSpec.peak_power_w": _Band(
+            _W, 30.0, 2_000.0, _PLAIN_W, "mW or a whole server's power given?"
+        ),
+        "AcceleratorSpec.memory_bytes": _Band(_B, 1e9, 2e12, _PLAIN_B, "GB meant?"),
+        "AcceleratorSpec.memory_bandwidth_bytes_per_s": _Band(
+            Quantity.BANDWIDTH, 1e10, 1e14, _PLAIN_BW, "bits given as bytes, or GB/s meant?"
+        ),
+        "AcceleratorSpec.link_bandwidth_bytes_per_s": _Band(
+            Quantity.BANDWIDTH, 1e9, 1e13, _PLAIN_BW, "bits given as bytes?"
+        ),
+        "ServerSpec.idle_power_w": _Band(
+            _W, 5.0, 10_000.0, _PLAIN_W, "the power of a rack, or of all servers, given?"
+        ),
+        "ServerSpec.peak_power_w": _Band(
+            _W, 10.0, 20_000.0, _PLAIN_W, "the power of a rack, or of all servers, given?"
+        ),
+        "ServerSpec.memory_bytes": _Band(_B, 1e9, 1e14, _PLAIN_B, "GB meant?"),
+        "ServerSpec.wake_latency_s": _Band(Quantity.DURATION, 0.0, 3_600.0, "", "s or min meant?"),
+        "NetworkSpec.server_bandwidth_bytes_per_s": _Band(
+            Quantity.BANDWIDTH, 1e8, 1e12, _PLAIN_BW, "bits given as bytes?"
+        ),
+        "NetworkSpec.latency_s": _Band(Quantity.DURATION, 0.0, 1e-2, "", "us or ms meant?"),
+        "NetworkSpec.switch_power_w": _Band(_W, 10.0, 20_000.0, _PLAIN_W, "the power of all switches given?"),
+        "SharedFileSystemSpec.bandwidth_bytes_per_s": _Band(
+            Quantity.BANDWIDTH, 1e8, 1e14, _PLAIN_BW, "bits given as bytes?"
+        ),
+        "LocalDiskSpec.bandwidth_bytes_per_s": _Band(
+            Quantity.BANDWIDTH, 5e7, 2e11, _PLAIN_BW, "bits given as bytes?"
+        ),
+        "LocalDiskSpec.capacity_bytes": _Band(_B, 1e9, 1e15, _PLAIN_B, "TB meant?"),
+        "CoolingSpec.supply_temperature_deg_c": _Band(Quantity.TEMPERATURE, 12.0, 40.0, "", "degF meant?"),
+        "CoolingSpec.hall_time_constant_s": _Band(
+            Quantity.DURATION, 10.0, 86_400.0, "a plain number is in s: min or h meant?", "s meant?"
+        ),
+        "ConstantWeatherSpec.dry_bulb_deg_c": _Band(Quantity.TEMPERATURE, -40.0, 48.0, "", "degF meant?"),
+        "ConstantCarbonSpec.intensity_kg_per_j": _Band(
+            Quantity.CARBON_INTENSITY,
+            1e-3 * _PER_KWH,
+            1.5 * _PER_KWH,
+            "kg/kWh given as g/kWh?",
+            "g/kWh meant? A plain number is in kg/J",
+        ),
+        "DailyCarbonSpec.intensity_kg_per_j": _Band(
+            Quantity.CARBON_INTENSITY,
+            1e-3 * _PER_KWH,
+            1.5 * _PER_KWH,
+            "kg/kWh given as g/kWh?",
+            "g/kWh meant? A plain number is in kg/J",
+        ),
+        "ConstantPriceSpec.price_usd_per_j": _Band(
+            Quantity.ENERGY_PRICE,
+            1e-3 * _PER_KWH,
+            2.0 * _PER_KWH,
+            "USD/kWh given as USD/MWh?",
+            "USD/MWh meant? A plain number is in USD/J",
+        ),
+        "DailyPriceSpec.price_usd_per_j": _Band(
+            Quantity.ENERGY_PRICE, 0.0, 5.0 * _PER_KWH, "", "USD/MWh meant? A plain number is in USD/J"
+        ),
+        "SizeSpec.median_s": _Band(
+            Quantity.DURATION, 1.0, 30 * 86_400.0, "a plain number is in s: min or h meant?", "s meant?"
+        ),
+        "JobKindSpec.slack_s": _Band(
+            Quantity.DURATION, 60.0, 30 * 86_400.0, "a plain number is in s: h meant?", ""
+        ),
+    }
+)
+"""Bands of what is sold and published today, wide on purpose; only values the user wrote are judged."""
+
+
+def plausibility(scenario: Scenario, catalogue: Catalogue | None = None) -> tuple[str, ...]:
+    """Return warnings about values outside the usual range and about parts without effect.
+
+    Nothing here stops a run. With a hardware `catalogue` the ratings are compared with the peak
+    draw, too.
+    """
+    warnings = [
+        text
+        for path, field, value, model in _written(scenario, ())
+        for text in _judge(path, field, value, model)
+    ]
+    warnings += _unused(scenario)
+    warnings += _without_effect(scenario)
+    if catalogue is not None:
+        warnings += _overload(scenario, {**catalogue, **scenario.accelerators})
+    return tuple(warnings)
+
+
+def _written(model: SpecModel, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str, object, str]]:
+    """Yield (path, field, value, model's name) of each field that the user wrote."""
+    for name in type(model).model_fields:
+        if name not in model.model_fields_set:
+            continue
+        value = getattr(model, name)
+        yield (*path, name), name, value, type(model).__name__
+        for key, part in _parts(value):
+            yield from _written(part, (*path, name, *key))
+
+
+def _parts(value: object) -> Iterator[tuple[tuple[str, ...], SpecModel]]:
+    """Yield the models in a value, with the keys that lead to them."""
+    if isinstance(value, SpecModel):
+        yield (), value
+    elif isinstance(value, tuple):
+        yield from (((str(i),), item) for i, item in enumerate(value) if isinstance(item, SpecModel))
+    elif isinstance(value, dict):
+        yield from (((str(key),), item) for key, item in value.items() if isinstance(item, SpecModel))
+
+
+def _judge(path: tuple[str, ...], field: str, value: object, model: str) -> Iterator[str]:
+    """Yield a warning where a value, or the first of a list of values, is outside its band."""
+    band = _BANDS.get(f"{model}.{field}")
+    if band is None:
+        return
+    for number in value if isinstance(value, tuple) else (value,):
+        if not isinstance(number, float) or number == 0.0 or band.low <= abs(number) <= band.high:
+            continue
+        shown = format_quantity(number, band.quantity)
+        limits = f"{format_quantity(band.low, band.quantity)} to {format_quantity(band.high, band.quantity)}"
+        hint = band.below if abs(number) < band.low else band.above
+        if band.quantity is Quantity.TEMPERATURE and number < band.low:
+            hint = band.below
+        yield f"{'.'.join(path)}: {shown} is unusual (usually {limits})" + (f"; {hint}" if hint else "")
+        return
+
+
+def _unused(scenario: Scenario) -> Iterator[str]:
+    """Yield a warning for each accelerator and profile that is described and not used."""
+    used = {group.accelerator for _, _, group in server_groups(scenario)}
+    yield from (
+        f"accelerators.{name}: no server has it" for name in scenario.accelerators if name not in used
+    )
+    workload = scenario.workload
+    jobs = [kind.profile for kind in workload.mix] if isinstance(workload, GeneratedWorkloadSpec) else []
+    # A trace may name profiles in its own rows, so none is called unused there.
+    if jobs:
+        yield from (f"profiles.{name}: no job uses it" for name in scenario.profiles if name not in jobs)
+
+
+def _without_effect(scenario: Scenario) -> Iterator[str]:
+    """Yield a warning for each policy or limit that cannot change anything, or hides everything."""
+    workload = scenario.workload
+    shifting = scenario.policies.energy.name == "carbon_shift"
+    if shifting and isinstance(scenario.grid.carbon, ConstantCarbonSpec):
+        yield "policies.energy: carbon_shift has no effect under a constant carbon intensity; give grid.carbon a day"
+    if not isinstance(workload, GeneratedWorkloadSpec):
+        return
+    if shifting and not any(kind.deferrable_fraction and kind.slack_s for kind in workload.mix):
+        yield "policies.energy: carbon_shift has no effect, as no job is deferrable (workload.mix)"
+    horizon_s, rate_per_s = scenario.horizon_s, workload.arrivals.rate_per_s
+    if horizon_s is not None and rate_per_s is not None and horizon_s * rate_per_s < 1.0:
+        yield "horizon_s: shorter than the mean gap between arrivals (workload.arrivals.rate_per_s)"
+    if horizon_s is not None and horizon_s < workload.sizes.min_s:
+        yield "horizon_s: shorter than the shortest job (workload.sizes.min_s), so none may end"
+    if (
+        isinstance(scenario.weather, ConstantWeatherSpec)
+        and horizon_s is not None
+        and horizon_s > 90 * 86_400.0
+    ):
+        yield "weather: constant for a horizon of months; a site or a file has seasons"
+
+
+def _overload(scenario: Scenario, catalogue: Catalogue) -> Iterator[str]:
+    """Yield a warning for each rating below the peak draw."""
+    peak_w, idle_w = peak_it_power_w(scenario, catalogue), idle_it_power_w(scenario, catalogue)
+    shown = format_quantity(peak_w, Quantity.POWER)
+    capacity_w = scenario.cooling.capacity_w
+    if capacity_w is not None and idle_w < capacity_w < peak_w:
+        got = format_quantity(capacity_w, Quantity.POWER)
+        yield f"cooling.capacity_w: {got} is below the peak heat ({shown}); the hall gets hotter at full load"
+    for i, stage in enumerate(scenario.power.stages):
+        if stage.rated_power_w is not None and stage.rated_power_w < peak_w:
+            got = format_quantity(stage.rated_power_w, Quantity.POWER)
+            yield f"power.stages.{i}.rated_power_w: {got} is below the peak draw ({shown})"

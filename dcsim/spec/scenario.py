@@ -1,0 +1,72 @@
+"""The scenario: everything a run depends on but the seed, in one frozen model."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from dcsim.spec.cluster import AcceleratorSpec, ClusterSpec
+from dcsim.spec.cooling import ConstantWeatherSpec, CoolingSpec, WeatherSpec
+from dcsim.spec.grid import GridSpec
+from dcsim.spec.model import SpecModel
+from dcsim.spec.names import refuse_alike
+from dcsim.spec.network import NetworkSpec
+from dcsim.spec.policy import PolicySpec
+from dcsim.spec.power import PowerChainSpec
+from dcsim.spec.quantities import DurationS, Name
+from dcsim.spec.storage import StorageSpec
+from dcsim.spec.workload import WorkloadSpec
+
+__all__ = ["MAX_HORIZON_S", "Scenario"]
+
+MAX_HORIZON_S = 100 * 366 * 86_400.0
+"""Longest simulated time, a century."""
+
+
+def _whole_number(value: object) -> object:
+    """Refuse the booleans and floats that Python holds equal to an integer."""
+    return value if type(value) is int else repr(value)
+
+
+class Scenario(SpecModel):
+    """A cluster, its facility, its jobs and its policies."""
+
+    version: Annotated[Literal[1], BeforeValidator(_whole_number)] = 1
+    """Of the scenario format."""
+    name: Name
+    """Short; it names result folders."""
+    description: str = Field(default="", max_length=10_000)
+    """The question this scenario answers."""
+    seed: int = Field(default=0, ge=0, lt=2**63, strict=True)
+    """Of the named random streams, where none is given on the command line."""
+    horizon_s: DurationS | None = Field(default=None, gt=0, le=MAX_HORIZON_S)
+    """Stop then, with jobs unfinished if need be; None: when the last job ends."""
+    accelerators: dict[Name, AcceleratorSpec] = Field(default={})
+    """Accelerator models added to the built-in catalogue."""
+    profiles: dict[Name, Annotated[str, Field(min_length=1, max_length=1_000)]] = Field(default={})
+    """Cost profiles by name: paths to JSON files, relative to the scenario file."""
+    cluster: ClusterSpec
+    """Racks, servers and accelerators."""
+    network: NetworkSpec = NetworkSpec()
+    """Between the servers."""
+    storage: StorageSpec = StorageSpec()
+    """Where jobs read their input."""
+    power: PowerChainSpec = PowerChainSpec()
+    """From the meter to the servers."""
+    cooling: CoolingSpec = CoolingSpec()
+    """What removes the heat."""
+    weather: WeatherSpec = ConstantWeatherSpec()
+    """Outdoors."""
+    grid: GridSpec = GridSpec()
+    """Carbon intensity and price of the energy."""
+    workload: WorkloadSpec
+    """The jobs."""
+    policies: PolicySpec = PolicySpec()
+    """Who goes first, where, and at what power."""
+
+    @field_validator("accelerators", "profiles")
+    @classmethod
+    def _distinct_names(cls, named: dict[str, Any]) -> dict[str, Any]:
+        refuse_alike(tuple(named), "a name of its own")
+        return named
