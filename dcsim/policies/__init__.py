@@ -1,0 +1,28 @@
+"""Decisions: who goes first, where, and at what power. Pure functions of read-only views."""
+
+from dcsim.policies.base import EnergyPolicy, OrderingPolicy, PlacementPolicy
+from dcsim.policies.registry import known_policies, load_plugins, make_policy, register
+from dcsim.policies.views import (
+    ClusterView,
+    GridView,
+    JobsView,
+    JobView,
+    Placement,
+    PlacementRequest,
+)
+
+__all__ = [
+    "ClusterView",
+    "EnergyPolicy",
+    "GridView",
+    "JobView",
+    "JobsView",
+    "OrderingPolicy",
+    "Placement",
+    "PlacementPolicy",
+    "PlacementRequest",
+    "known_policies",
+    "load_plugins",
+    "make_policy",
+    "register",
+]

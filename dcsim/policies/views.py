@@ -1,0 +1,152 @@
+"""What a policy may see: read-only arrays and small frozen records, never the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "ClusterView",
+    "GridView",
+    "JobView",
+    "JobsView",
+    "Placement",
+    "PlacementRequest",
+]
+
+Bools = npt.NDArray[np.bool_]
+Bytes = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+Placement = tuple[tuple[int, int], ...]
+"""(server index, accelerators there) for each server of the gang, servers ascending and distinct."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """One job as an energy policy sees it when the job is submitted."""
+
+    index: int
+    submit_s: float
+    accelerators: int
+    estimated_duration_s: float
+    """Run time alone and uncapped on the best placement of this cluster."""
+    slack_s: float
+    tenant: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobsView:
+    """All N jobs of the run as columns of length N, not writeable.
+
+    A policy may use a row only for the decision about that row's job: nothing here says when
+    other jobs arrive that could not be known then.
+    """
+
+    submit_s: Floats
+    accelerators: Ints
+    estimated_duration_s: Floats
+    slack_s: Floats
+    tenant: Ints
+    compute_fraction: Floats
+    """Part of the ideal step time in which the accelerators compute, 0..1."""
+
+    def __len__(self) -> int:
+        return len(self.submit_s)
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRequest:
+    """What a gang needs; all of it at one instant or nothing."""
+
+    accelerators: int
+    """0: a CPU-only job (its placement is ((server, 0),))."""
+    accelerator_share: float = 1.0
+    """1.0, or the part wanted of one device."""
+    max_servers: int = 0
+    """0: any number."""
+    cpu_cores: float = 0.0
+    memory_bytes: float = 0.0
+    """Totals; spread over the gang's servers in proportion to accelerators."""
+    allowed: Bools | None = None
+    """(S,) servers whose accelerator type suits; None: all. A gang is placed on one type only."""
+
+
+class _FindFree(Protocol):
+    def __call__(self, free: int, start: int = 0) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """The S servers now, as arrays of length S that cannot be written."""
+
+    total_accelerators: Ints
+    rack: Ints
+    """Rack of each server, ascending."""
+    rack_start: Ints
+    """(R,) first server of each rack."""
+    free_accelerators: Bytes
+    """Whole free devices (uint8: use `room` for arithmetic)."""
+    asleep: Bools
+    free_cpu_cores: Floats
+    free_memory_bytes: Floats
+    largest_free_share: Floats
+    """Largest free part of one device, 0..1."""
+    largest_server: int
+    """Accelerators of the largest server."""
+    cpu_memory_binding: bool
+    """False: no job of this run can lack CPU or memory where accelerators are free."""
+    find_free: _FindFree
+    """find_free(free, start=0): first server >= start with exactly `free` whole devices, else -1.
+    A memory scan, much faster than building `room`."""
+
+    def only_accelerators_matter(self, request: PlacementRequest) -> bool:
+        """Return whether free whole devices alone decide if `request` fits a server."""
+        return (
+            request.allowed is None
+            and request.accelerators > 0
+            and request.accelerator_share == 1.0
+            and not self.cpu_memory_binding
+        )
+
+    def room(self, request: PlacementRequest) -> Ints:
+        """Return (S,) how many accelerators of `request` fit each server now.
+
+        For a fractional or CPU-only request it is 1 where the job fits and 0 elsewhere.
+        """
+        whole = request.accelerator_share == 1.0 and request.accelerators > 0
+        if request.accelerators == 0:
+            room = np.ones(len(self.rack), dtype=np.int64)
+        elif whole:
+            room = self.free_accelerators.astype(np.int64)
+        else:
+            room = (self.largest_free_share >= request.accelerator_share).astype(np.int64)
+        if self.cpu_memory_binding:
+            parts = max(1, request.accelerators)
+            for free, wanted in (
+                (self.free_cpu_cores, request.cpu_cores / parts),
+                (self.free_memory_bytes, request.memory_bytes / parts),
+            ):
+                if wanted > 0.0:  # a relative epsilon forgives the division by parts
+                    fits = np.floor(free / wanted * (1.0 + 1e-12))
+                    room = np.minimum(room, np.minimum(fits, 2.0**31).astype(np.int64))
+        if request.allowed is not None:
+            room = np.where(request.allowed, room, 0)
+        return room
+
+
+@dataclass(frozen=True, slots=True)
+class GridView:
+    """The forecast an energy policy may read (perfect here, and the manifest says so)."""
+
+    now_s: float
+    carbon_mean_kg_per_j: Callable[[Floats, float], Floats]
+    """(start times (K,), duration) -> (K,) mean intensity over [start, start + duration)."""
+    price_mean_usd_per_j: Callable[[Floats, float], Floats]
+    breakpoints_s: Callable[[float, float], Floats]
+    """(from, to) -> times in [from, to] at which the carbon intensity changes."""
