@@ -1,0 +1,203 @@
+"""Generated jobs: arrivals, sizes, widths and kinds, each from a random stream of its own.
+
+The defaults (in dcsim.spec.workload) come from published traces; docs/decisions/0302-generated-jobs.md
+names the paper, the figure and the fit for each. Changing one distribution leaves the draws of all
+others as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.errors import Problem, ScenarioError
+from dcsim.facility.hardware import Accelerator
+from dcsim.rng import stream
+from dcsim.spec.names import nearest
+from dcsim.spec.workload import GeneratedWorkloadSpec, JobKindSpec
+from dcsim.workload.cost import ideal_step_time_s, step_cost
+from dcsim.workload.distributions import (
+    clipped_lognormal_mean,
+    clipped_lognormal_quantile,
+    discrete_choice,
+    diurnal_arrivals_s,
+    diurnal_phase_rad,
+    mean_width,
+    zipf_weights,
+)
+from dcsim.workload.jobs import JobTable
+from dcsim.workload.profile_store import LoadedProfile
+
+__all__ = ["arrival_rate_per_s", "generate_jobs"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+def generate_jobs(  # noqa: PLR0917  the six things a generated trace depends on
+    spec: GeneratedWorkloadSpec,
+    seed: int,
+    profiles: Mapping[str, LoadedProfile],
+    cluster_accelerators: int,
+    reference: Accelerator,
+    start: datetime,
+    *,
+    catalogue: Mapping[str, Accelerator] | None = None,
+) -> JobTable:
+    """Return the jobs that `spec` and `seed` say, the same under every policy.
+
+    Args:
+        spec: Counts and distributions.
+        seed: Of the named random streams.
+        profiles: Loaded cost profiles, at least those the mix names.
+        cluster_accelerators: Devices of the cluster; turns an offered load into a rate.
+        reference: The accelerator on which a drawn run time becomes steps.
+        start: Calendar time of t = 0; places the daily swing.
+        catalogue: For profiles measured on hardware that a scenario adds; None: the built-in one.
+
+    Returns:
+        A table of `spec.jobs` jobs with whole numbers of steps: the drawn run time over the ideal
+        step time (gang alone in one server) at the job's width and batch, rounded, at least 1.
+
+    Raises:
+        ScenarioError: Every profile the mix names that is not in `profiles`.
+        ProfileError: A profile that the reference accelerator cannot run.
+    """
+    _check_profiles(spec, profiles)
+    kind = _pick(seed, "kinds", spec.jobs, np.array([entry.weight for entry in spec.mix]))
+    names = tuple(dict.fromkeys(entry.profile for entry in spec.mix))
+    columns = _kind_columns(spec, seed, kind, _StepTimes(profiles, reference, catalogue or {}))
+    run_s = _sizes_s(spec, seed)
+    return JobTable(
+        job_id=_ids(spec.jobs),
+        submit_s=_arrivals_s(spec, seed, cluster_accelerators, start),
+        accelerators=columns.width,
+        accelerator_share=np.ones(spec.jobs),
+        max_servers=np.zeros(spec.jobs, dtype=np.int64),
+        cpu_cores=np.zeros(spec.jobs),
+        memory_bytes=np.zeros(spec.jobs),
+        duration_s=np.full(spec.jobs, np.nan),
+        steps=np.maximum(1.0, np.rint(run_s / columns.step_s)),
+        profile=np.array([names.index(entry.profile) for entry in spec.mix])[kind],
+        batch_per_accelerator=columns.batch,
+        slack_s=columns.slack_s,
+        tenant=_pick(seed, "tenants", spec.jobs, zipf_weights(spec.tenants)),
+        accelerator_types=np.full(spec.jobs, -1, dtype=np.int64),
+        profile_names=names,
+        tenant_names=tuple(f"tenant-{i + 1}" for i in range(spec.tenants)),
+    )
+
+
+def arrival_rate_per_s(spec: GeneratedWorkloadSpec, cluster_accelerators: int) -> float:
+    """Return the mean arrival rate [1/s].
+
+    From an offered load rho on C accelerators: rate = rho C / (E[width] E[run time]), with the exact
+    mean of the clipped lognormal, not of a sample; width and run time are drawn independently. Run
+    times are ideal, so waiting for input and crossing servers come on top of this load.
+    """
+    if spec.arrivals.rate_per_s is not None:
+        return spec.arrivals.rate_per_s
+    sizes, weights = spec.sizes, [entry.weight for entry in spec.mix]
+    width = float(np.average([mean_width(entry.widths) for entry in spec.mix], weights=weights))
+    run_s = clipped_lognormal_mean(sizes.median_s, sizes.sigma, sizes.min_s, sizes.max_s)
+    load = spec.arrivals.load or 0.0  # the model lets one of load and rate_per_s be null, not both
+    return load * cluster_accelerators / (width * run_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _KindColumns:
+    """What follows from a job's kind and width, one value a job."""
+
+    width: Ints
+    batch: Ints
+    slack_s: Floats
+    step_s: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class _StepTimes:
+    """Ideal step times on the reference accelerator."""
+
+    profiles: Mapping[str, LoadedProfile]
+    reference: Accelerator
+    catalogue: Mapping[str, Accelerator]
+
+    def batch(self, kind: JobKindSpec) -> int:
+        """Return the samples a device takes each step."""
+        return kind.batch_per_accelerator or self.profiles[kind.profile].profile.fit.batch_per_device_max
+
+    def seconds(self, kind: JobKindSpec, width: int) -> float:
+        """Return the ideal step time [s] of a gang."""
+        profile = self.profiles[kind.profile].profile
+        measured_on = self.catalogue.get(profile.device)
+        cost = step_cost(profile, self.reference, width, self.batch(kind), measured_on=measured_on)
+        return ideal_step_time_s(cost, self.reference, width)
+
+
+def _kind_columns(spec: GeneratedWorkloadSpec, seed: int, kind: Ints, times: _StepTimes) -> _KindColumns:
+    """Return widths, batches, slacks and step times of all jobs, kind by kind."""
+    by_width = stream(seed, "workload", "widths").random(spec.jobs)
+    by_slack = stream(seed, "workload", "deferrable").random(spec.jobs)
+    columns = _KindColumns(
+        width=np.zeros(spec.jobs, dtype=np.int64),
+        batch=np.zeros(spec.jobs, dtype=np.int64),
+        slack_s=np.zeros(spec.jobs),
+        step_s=np.zeros(spec.jobs),
+    )
+    for i, entry in enumerate(spec.mix):
+        mine = np.flatnonzero(kind == i)
+        widths = sorted(entry.widths)  # the order of keys in a file must not matter
+        choice = discrete_choice(by_width[mine], np.array([entry.widths[width] for width in widths]))
+        columns.width[mine] = np.array(widths)[choice]
+        columns.batch[mine] = times.batch(entry)
+        columns.slack_s[mine] = np.where(by_slack[mine] < entry.deferrable_fraction, entry.slack_s, 0.0)
+        columns.step_s[mine] = np.array([times.seconds(entry, width) for width in widths])[choice]
+    return columns
+
+
+def _arrivals_s(spec: GeneratedWorkloadSpec, seed: int, cluster_accelerators: int, start: datetime) -> Floats:
+    """Return ascending arrival times [s]."""
+    gaps = stream(seed, "workload", "arrivals").standard_exponential(spec.jobs)
+    rate_per_s = arrival_rate_per_s(spec, cluster_accelerators)
+    swing = spec.arrivals.diurnal_amplitude
+    return diurnal_arrivals_s(gaps, rate_per_s, swing, diurnal_phase_rad(start, spec.arrivals.peak_hour))
+
+
+def _sizes_s(spec: GeneratedWorkloadSpec, seed: int) -> Floats:
+    """Return ideal run times [s]."""
+    sizes = spec.sizes
+    normals = stream(seed, "workload", "sizes").standard_normal(spec.jobs)
+    return clipped_lognormal_quantile(normals, sizes.median_s, sizes.sigma, sizes.min_s, sizes.max_s)
+
+
+def _pick(seed: int, name: str, count: int, weights: Floats) -> Ints:
+    """Return `count` indices drawn by weight from the stream of that name."""
+    return discrete_choice(stream(seed, "workload", name).random(count), weights)
+
+
+def _ids(count: int) -> tuple[str, ...]:
+    """Return job names whose order as text is their order of arrival."""
+    digits = len(str(count - 1))
+    return tuple(map(f"job-%0{digits}d".__mod__, range(count)))
+
+
+def _check_profiles(spec: GeneratedWorkloadSpec, profiles: Mapping[str, LoadedProfile]) -> None:
+    """Raise ScenarioError with every profile of the mix that was not loaded."""
+    problems = [
+        Problem(
+            "scenario",
+            None,
+            f"workload.mix.{i}.profile",
+            kind.profile,
+            "a profile",
+            nearest(kind.profile, profiles),
+        )
+        for i, kind in enumerate(spec.mix)
+        if kind.profile not in profiles
+    ]
+    if problems:
+        raise ScenarioError(problems)

@@ -1,0 +1,361 @@
+"""The job table: every job of a run as a struct of arrays, sorted by submit time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.errors import Problem, TraceError
+
+__all__ = ["JobTable", "concat_jobs", "empty_jobs", "job_table"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+_FLOAT_COLUMNS = (
+    "submit_s",
+    "accelerator_share",
+    "cpu_cores",
+    "memory_bytes",
+    "duration_s",
+    "steps",
+    "slack_s",
+)
+_COUNT_COLUMNS = ("accelerators", "max_servers", "batch_per_accelerator")
+_CODE_COLUMNS = ("profile", "tenant", "accelerator_types")
+_NON_NEGATIVE = ("submit_s", "cpu_cores", "memory_bytes", "slack_s")
+_EXAMPLES = 10
+"""Jobs named for each broken rule; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobTable:
+    """All jobs of one run; index i of every array is job i, ordered by (submit_s, job_id).
+
+    Text columns are dictionary-coded: `profile[i]` indexes `profile_names` (-1: none).
+    Unknown CPU or memory is 0: the job takes the share of its server that goes with its
+    accelerators. `job_table` builds one from plain columns; `check` states the invariants.
+    """
+
+    job_id: tuple[str, ...]
+    """Unique names."""
+    submit_s: Floats
+    """>= 0, non-decreasing."""
+    accelerators: Ints
+    """Whole devices of the gang; 0 for a CPU-only job."""
+    accelerator_share: Floats
+    """1.0, or the fraction of the one device asked for (then accelerators == 1)."""
+    max_servers: Ints
+    """The gang may span up to this many servers; 1: one server only; 0: any number."""
+    cpu_cores: Floats
+    """Total; 0: proportional to accelerators."""
+    memory_bytes: Floats
+    """Total; 0: proportional to accelerators."""
+    duration_s: Floats
+    """Run time at reference speed (alone, uncapped); NaN where `steps` rules. 0 is allowed."""
+    steps: Floats
+    """Optimizer steps; NaN where `duration_s` rules. Exactly one of the two is finite."""
+    profile: Ints
+    batch_per_accelerator: Ints
+    """0: the profile's largest measured batch (or no profile)."""
+    slack_s: Floats
+    """How long the job may be held back; 0: not deferrable."""
+    tenant: Ints
+    accelerator_types: Ints
+    """Index into `type_constraints`; -1: any accelerator."""
+    profile_names: tuple[str, ...] = ()
+    tenant_names: tuple[str, ...] = ()
+    type_constraints: tuple[tuple[str, ...], ...] = ()
+    """Sets of catalogue names a job accepts."""
+    notes: tuple[str, ...] = field(default=())
+    """What the reader had to change or leave out, with counts; goes to the manifest's warnings."""
+
+    def __len__(self) -> int:
+        return len(self.job_id)
+
+    def check(self) -> None:
+        """Raise TraceError with every broken invariant.
+
+        Ids unique and not empty; columns equally long; times, cores and bytes finite and >= 0;
+        `submit_s` non-decreasing and ties in order of `job_id`; exactly one of duration and steps;
+        share in (0, 1], with one accelerator where below 1; steps only with a profile; codes
+        within their names.
+        """
+        problems = list(_length_problems(self))
+        if not problems:
+            problems = [*_id_problems(self), *_value_problems(self), *_work_problems(self)]
+        if problems:
+            raise TraceError(problems)
+
+    def sorted(self) -> JobTable:
+        """Return the same jobs ordered by (submit_s, job_id)."""
+        if _in_order(self):
+            return self
+        return self.take(np.lexsort((np.asarray(self.job_id), self.submit_s)))
+
+    def take(self, index: Ints | slice) -> JobTable:
+        """Return the jobs at `index` (K,), in that order, with the same names and notes.
+
+        >>> job_table(submit_s=[0.0, 5.0], duration_s=1.0).take(slice(0, 1)).job_id
+        ('job-0',)
+        """
+        rows = np.arange(len(self))[index]
+        columns = {name: getattr(self, name)[rows] for name in _array_columns()}
+        return replace(self, job_id=tuple(map(self.job_id.__getitem__, rows.tolist())), **columns)
+
+    def texts(self, column: str) -> list[str]:
+        """Return `profile`, `tenant` or `accelerator_types` as text, "" where there is none.
+
+        Accelerator types are joined by "|".
+
+        >>> job_table(submit_s=0.0, duration_s=1.0, tenant="ann").texts("tenant")
+        ['ann']
+        """
+        names = {
+            "profile": self.profile_names,
+            "tenant": self.tenant_names,
+            "accelerator_types": tuple("|".join(types) for types in self.type_constraints),
+        }[column]
+        with_none = (*names, "")  # code -1 picks the last
+        return [with_none[code] for code in getattr(self, column).tolist()]
+
+    def with_notes(self, *notes: str) -> JobTable:
+        """Return the same jobs with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+
+def job_table(  # one argument a column
+    *,
+    submit_s: npt.ArrayLike,
+    job_id: Sequence[str] | None = None,
+    accelerators: npt.ArrayLike = 1,
+    accelerator_share: npt.ArrayLike = 1.0,
+    max_servers: npt.ArrayLike = 0,
+    cpu_cores: npt.ArrayLike = 0.0,
+    memory_bytes: npt.ArrayLike = 0.0,
+    duration_s: npt.ArrayLike = np.nan,
+    steps: npt.ArrayLike = np.nan,
+    profile: str | Sequence[str] = "",
+    batch_per_accelerator: npt.ArrayLike = 0,
+    slack_s: npt.ArrayLike = 0.0,
+    tenant: str | Sequence[str] = "default",
+    accelerator_types: str | Sequence[str] = "",
+    notes: tuple[str, ...] = (),
+) -> JobTable:
+    """Build a checked, sorted JobTable from plain columns; scalars hold for every job.
+
+    Args:
+        submit_s: Arrival times [s], shape (J,) or one number.
+        job_id: Names; None: job-0, job-1, ... in the order given.
+        accelerators: Gang width [devices].
+        accelerator_share: Part of the one device, (0, 1].
+        max_servers: Servers a gang may span; 0: any number.
+        cpu_cores: Total [cores]; 0: in proportion to accelerators.
+        memory_bytes: Total [B]; 0: in proportion to accelerators.
+        duration_s: Run time at reference speed [s]; NaN where `steps` is given.
+        steps: Optimizer steps; NaN where `duration_s` is given.
+        profile: Cost profile names; "" for none.
+        batch_per_accelerator: Samples; 0: the profile's largest measured batch.
+        slack_s: How long a job may be held back [s].
+        tenant: Who submits.
+        accelerator_types: Catalogue names joined by "|"; "" for any.
+        notes: Remarks for the manifest.
+
+    Raises:
+        TraceError: With every broken invariant of JobTable.check.
+
+    >>> table = job_table(submit_s=[60.0, 0.0], duration_s=[10.0, 20.0], accelerators=8)
+    >>> table.job_id, table.submit_s.tolist()
+    (('job-1', 'job-0'), [0.0, 60.0])
+    """
+    count = np.atleast_1d(np.asarray(submit_s)).shape[0]
+    floats = {
+        "submit_s": submit_s,
+        "accelerator_share": accelerator_share,
+        "cpu_cores": cpu_cores,
+        "memory_bytes": memory_bytes,
+        "duration_s": duration_s,
+        "steps": steps,
+        "slack_s": slack_s,
+    }
+    counts = {
+        "accelerators": accelerators,
+        "max_servers": max_servers,
+        "batch_per_accelerator": batch_per_accelerator,
+    }
+    arrays: dict[str, Floats | Ints] = {
+        name: _column(name, value, count, np.float64) for name, value in floats.items()
+    }
+    arrays |= {name: _column(name, value, count, np.int64) for name, value in counts.items()}
+    names: dict[str, tuple[str, ...]] = {}
+    for name, texts in {"profile": profile, "tenant": tenant, "accelerator_types": accelerator_types}.items():
+        arrays[name], names[name] = encode(texts, count)
+    table = JobTable(
+        job_id=tuple(job_id) if job_id is not None else tuple(f"job-{i}" for i in range(count)),
+        **arrays,  # type: ignore[arg-type]  # each name has its own element type, set just above
+        profile_names=names["profile"],
+        tenant_names=names["tenant"],
+        type_constraints=tuple(tuple(text.split("|")) for text in names["accelerator_types"]),
+        notes=notes,
+    )
+    return _checked(table)
+
+
+def encode(texts: str | Iterable[str], count: int) -> tuple[Ints, tuple[str, ...]]:
+    """Return (codes (count,), names by first appearance) of a text column; "" has code -1.
+
+    >>> encode(["b", "", "b", "a"], 4)
+    (array([ 0, -1,  0,  1]), ('b', 'a'))
+    """
+    if isinstance(texts, str):
+        code = -1 if texts == "" else 0
+        return np.full(count, code, dtype=np.int64), ((texts,) if texts else ())
+    names: dict[str, int] = {}
+    codes = np.array([names.setdefault(text, len(names)) if text else -1 for text in texts], dtype=np.int64)
+    return codes, tuple(names)
+
+
+def empty_jobs() -> JobTable:
+    """Return a table without jobs.
+
+    >>> len(empty_jobs())
+    0
+    """
+    return job_table(submit_s=np.empty(0), duration_s=np.empty(0))
+
+
+def concat_jobs(*tables: JobTable) -> JobTable:
+    """Return all jobs of `tables` in one sorted table; raises TraceError where ids repeat.
+
+    >>> one = job_table(submit_s=9.0, duration_s=1.0, job_id=["a"])
+    >>> concat_jobs(one, job_table(submit_s=3.0, duration_s=1.0, job_id=["b"])).job_id
+    ('b', 'a')
+    """
+    if not tables:
+        return empty_jobs()
+    numbers: dict[str, Any] = {
+        name: np.concatenate([getattr(table, name) for table in tables])
+        for name in (*_FLOAT_COLUMNS, *_COUNT_COLUMNS)
+    }
+    texts: dict[str, Any] = {
+        name: [text for table in tables for text in table.texts(name)] for name in _CODE_COLUMNS
+    }
+    return job_table(
+        job_id=[name for table in tables for name in table.job_id],
+        notes=tuple(note for table in tables for note in table.notes),
+        **numbers,
+        **texts,
+    )
+
+
+def _array_columns() -> tuple[str, ...]:
+    """Return the names of all array columns."""
+    return (*_FLOAT_COLUMNS, *_COUNT_COLUMNS, *_CODE_COLUMNS)
+
+
+def _column(name: str, value: npt.ArrayLike, count: int, dtype: type) -> Floats | Ints:
+    """Return `value` as a (count,) array, refusing what only looks like a number."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iuf":
+        raise TraceError([Problem("jobs", None, name, f"{array.dtype} values", "numbers")])
+    if dtype is np.int64 and array.dtype.kind == "f" and not np.all(array == np.floor(array)):
+        raise TraceError([Problem("jobs", None, name, "fractions or NaN", "whole numbers")])
+    if array.ndim and array.shape != (count,):
+        raise TraceError([Problem("jobs", None, name, f"shape {array.shape}", f"shape ({count},)")])
+    return np.array(np.broadcast_to(array, (count,)), dtype=dtype)
+
+
+def _checked(table: JobTable) -> JobTable:
+    """Return the table in order and without broken invariants."""
+    problems = list(_length_problems(table))
+    if problems:
+        raise TraceError(problems)
+    ordered = table.sorted()
+    ordered.check()
+    return ordered
+
+
+def _in_order(table: JobTable) -> bool:
+    """Return whether jobs ascend by (submit_s, job_id)."""
+    gaps = np.diff(table.submit_s)
+    if np.any(gaps < 0):
+        return False
+    ties = np.flatnonzero(gaps == 0).tolist()
+    return all(table.job_id[i] <= table.job_id[i + 1] for i in ties)
+
+
+def _length_problems(table: JobTable) -> Iterator[Problem]:
+    """Yield columns that are not as long as `job_id`."""
+    for name in _array_columns():
+        got = len(getattr(table, name))
+        if got != len(table):
+            yield Problem("jobs", None, name, f"{got} values", f"{len(table)} values, one a job")
+
+
+def _broken(table: JobTable, column: str, bad: Bools, expected: str) -> Iterator[Problem]:
+    """Yield a problem for the first jobs where `bad`, and one for the count of the rest."""
+    rows = np.flatnonzero(bad)
+    for row in rows[:_EXAMPLES].tolist():
+        got = table.job_id[row] if column == "job_id" else str(getattr(table, column)[row])
+        yield Problem("jobs", None, f"{table.job_id[row]!r}.{column}", got, expected)
+    if len(rows) > _EXAMPLES:
+        yield Problem("jobs", None, column, f"{len(rows) - _EXAMPLES} more jobs", expected)
+
+
+def _id_problems(table: JobTable) -> Iterator[Problem]:
+    """Yield ids that are empty, unprintable or repeated, and jobs out of order."""
+    bad = np.array([not name or not name.isprintable() for name in table.job_id], dtype=bool)
+    yield from _broken(table, "job_id", bad, "a printable name")
+    if len(set(table.job_id)) < len(table):
+        repeated = [name for name, times in Counter(table.job_id).items() if times > 1]
+        for name in repeated[:_EXAMPLES]:
+            yield Problem("jobs", None, "job_id", repr(name), "an id used once")
+        if len(repeated) > _EXAMPLES:
+            yield Problem("jobs", None, "job_id", f"{len(repeated) - _EXAMPLES} more ids", "ids used once")
+    if not _in_order(table):
+        yield Problem("jobs", None, "submit_s", "not in order", "jobs ordered by (submit_s, job_id)")
+
+
+def _value_problems(table: JobTable) -> Iterator[Problem]:
+    """Yield values out of range, column by column."""
+    for name in _NON_NEGATIVE:
+        values = getattr(table, name)
+        yield from _broken(table, name, ~(np.isfinite(values) & (values >= 0)), "a finite number >= 0")
+    for name in _COUNT_COLUMNS:
+        yield from _broken(table, name, getattr(table, name) < 0, "an integer >= 0")
+    share = table.accelerator_share
+    yield from _broken(table, "accelerator_share", ~((share > 0) & (share <= 1)), "a number in (0, 1]")
+    shared = (share < 1) & (table.accelerators != 1)
+    yield from _broken(table, "accelerators", shared, "1 where accelerator_share is below 1")
+    limits = {
+        "profile": len(table.profile_names),
+        "accelerator_types": len(table.type_constraints),
+        "tenant": len(table.tenant_names),
+    }
+    for name, limit in limits.items():
+        codes = getattr(table, name)
+        low = 0 if name == "tenant" else -1
+        yield from _broken(table, name, (codes < low) | (codes >= limit), f"a code in [{low}, {limit})")
+    for types in table.type_constraints:
+        if not types or not all(types):
+            yield Problem("jobs", None, "type_constraints", repr(types), "accelerator names, none empty")
+
+
+def _work_problems(table: JobTable) -> Iterator[Problem]:
+    """Yield jobs whose amount of work is missing, given twice, negative or infinite."""
+    timed, stepped = ~np.isnan(table.duration_s), ~np.isnan(table.steps)
+    yield from _broken(table, "duration_s", timed == stepped, "exactly one of duration_s and steps")
+    for name, given in (("duration_s", timed), ("steps", stepped)):
+        values = getattr(table, name)
+        with np.errstate(invalid="ignore"):
+            bad = given & ~(np.isfinite(values) & (values >= 0))
+        yield from _broken(table, name, bad, "a finite number >= 0")
+    yield from _broken(table, "profile", stepped & (table.profile < 0), "a profile where steps are given")
+    profiled = (table.profile >= 0) & (table.accelerators < 1)
+    yield from _broken(table, "accelerators", profiled, ">= 1 where a profile is named")
