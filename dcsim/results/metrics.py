@@ -1,0 +1,149 @@
+"""The figures that sum up a run, as pure functions of its job table and its meter totals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "METER_TOTALS",
+    "granted_accelerator_s",
+    "jct_mean_s",
+    "jct_p95_s",
+    "jobs_completed",
+    "makespan_s",
+    "pue",
+    "summary_row",
+    "utilisation",
+    "wait_mean_s",
+]
+
+Table = Mapping[str, npt.NDArray[Any]]
+METER_TOTALS = ("energy_it_j", "energy_facility_j", "carbon_kg", "cost_usd", "water_l")
+"""What `summary_row` takes from the meter as it is."""
+
+
+def _mean(values: npt.NDArray[Any]) -> float:
+    """NaN, not a warning, of nothing; exactly rounded sum, so that the order of jobs is irrelevant."""
+    return math.fsum(values.tolist()) / values.size if values.size else math.nan
+
+
+def jobs_completed(jobs: Table) -> int:
+    """Return how many jobs have all their work done."""
+    return int(np.count_nonzero(np.isfinite(jobs["end_s"])))
+
+
+def jct_mean_s(jobs: Table) -> float:
+    """Return the mean job completion time, end - submit, of completed jobs in s; NaN without any.
+
+    >>> jct_mean_s({"jct_s": np.array([10.0, 30.0, np.nan])})
+    20.0
+    """
+    return _mean(jobs["jct_s"][np.isfinite(jobs["jct_s"])])
+
+
+def jct_p95_s(jobs: Table) -> float:
+    """Return the 95th percentile of job completion time in s, linear between order statistics; NaN without any.
+
+    Hyndman and Fan's definition 7 (The American Statistician 50:361, 1996), numpy's default.
+
+    >>> jct_p95_s({"jct_s": np.array([0.0, 10.0, np.nan])})
+    9.5
+    """
+    done = jobs["jct_s"][np.isfinite(jobs["jct_s"])]
+    return float(np.percentile(done, 95.0, method="linear")) if done.size else math.nan
+
+
+def wait_mean_s(jobs: Table) -> float:
+    """Return the mean of start - submit in s over started jobs; NaN without any."""
+    return _mean(jobs["wait_s"][np.isfinite(jobs["wait_s"])])
+
+
+def makespan_s(jobs: Table) -> float:
+    """Return last end - first submit in s; 0 without jobs, NaN when none completed.
+
+    >>> makespan_s({"submit_s": np.array([5.0, 6.0]), "end_s": np.array([9.0, 8.0])})
+    4.0
+    """
+    if jobs["submit_s"].size == 0:
+        return 0.0
+    ends = jobs["end_s"][np.isfinite(jobs["end_s"])]
+    return float(ends.max() - jobs["submit_s"].min()) if ends.size else math.nan
+
+
+def granted_accelerator_s(jobs: Table, end_s: float) -> float:
+    """Return accelerator-seconds granted until `end_s`: whole devices, from start to end of each job.
+
+    Args:
+        jobs: columns start_s, end_s (NaN: not yet) and accelerators.
+        end_s: end of the run in s; jobs running then count until then.
+    """
+    started = np.isfinite(jobs["start_s"])
+    start = jobs["start_s"][started]
+    end = np.minimum(np.nan_to_num(jobs["end_s"][started], nan=end_s), end_s)
+    held = np.maximum(end - start, 0.0) * jobs["accelerators"][started]
+    return math.fsum(held.tolist())
+
+
+def utilisation(granted_s: float, accelerators: int, end_s: float) -> float:
+    """Return granted accelerator-seconds over all accelerator-seconds of the run; NaN without any.
+
+    >>> utilisation(50.0, 10, 10.0)
+    0.5
+    """
+    capacity = accelerators * end_s
+    return granted_s / capacity if capacity > 0.0 else math.nan
+
+
+def pue(energy_facility_j: float, energy_it_j: float) -> float:
+    """Return power usage effectiveness, facility over IT energy (ISO/IEC 30134-2); NaN without IT energy.
+
+    >>> pue(1.2, 1.0)
+    1.2
+    """
+    return energy_facility_j / energy_it_j if energy_it_j > 0.0 else math.nan
+
+
+def summary_row(
+    jobs: Table,
+    totals: Mapping[str, float],
+    *,
+    placement: str,
+    energy: str,
+    seed: int,
+    accelerators: int,
+    end_s: float,
+    granted_s: float | None = None,
+) -> dict[str, float | int | str]:
+    """Return the row of `schema.SUMMARY` for one run.
+
+    Args:
+        jobs: the job table, columns of `schema.JOBS`.
+        totals: the meter's `METER_TOTALS`, in the units their names say.
+        placement, energy, seed: which arm and seed.
+        accelerators: of the cluster.
+        end_s: end of the run in s.
+        granted_s: accelerator-seconds granted where jobs share devices; None: of whole devices.
+    """
+    granted = granted_accelerator_s(jobs, end_s) if granted_s is None else granted_s
+    return {
+        "placement": placement,
+        "energy": energy,
+        "seed": int(seed),
+        "jct_mean_s": jct_mean_s(jobs),
+        "jct_p95_s": jct_p95_s(jobs),
+        "wait_mean_s": wait_mean_s(jobs),
+        "makespan_s": makespan_s(jobs),
+        "accelerator_utilisation": utilisation(granted, accelerators, end_s),
+        "energy_it_j": float(totals["energy_it_j"]),
+        "energy_facility_j": float(totals["energy_facility_j"]),
+        "pue": pue(float(totals["energy_facility_j"]), float(totals["energy_it_j"])),
+        "carbon_kg": float(totals["carbon_kg"]),
+        "cost_usd": float(totals["cost_usd"]),
+        "water_l": float(totals["water_l"]),
+        "jobs_completed": jobs_completed(jobs),
+    }

@@ -1,0 +1,43 @@
+"""The result of one run, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["RunResult"]
+
+Table = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """Everything a run leaves: three column tables, the summary row, balances and warnings.
+
+    Tables hold exactly the columns of `dcsim.results.schema`, in that order; text columns are
+    object or numpy-string arrays.
+    """
+
+    scenario_name: str
+    scenario_sha256: str
+    seed: int
+    ordering: str
+    placement: str
+    energy: str
+    jobs: Table
+    events: Table
+    series: Table
+    summary: Mapping[str, float | int | str]
+    """One row with the columns of schema.SUMMARY."""
+    event_kinds: tuple[str, ...]
+    server_names: tuple[str, ...]
+    server_racks: npt.NDArray[np.int64]
+    balances: Mapping[str, float]
+    """Relative residuals of the conservation checks, e.g. it_energy, heat, facility_energy."""
+    provenance: tuple[Mapping[str, Any], ...]
+    """One record a profile used: name, sha256, device measured on, hardware used on, extrapolated, why."""
+    warnings: tuple[str, ...]

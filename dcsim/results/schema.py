@@ -1,0 +1,95 @@
+"""What a run leaves: every column of every table, with its type, unit and meaning, in one place.
+
+This table drives the Parquet schemas, the checks on reading and the reference in docs/.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["EVENTS", "JOBS", "RESULT_VERSION", "SERIES", "SUMMARY", "Column"]
+
+RESULT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a result table."""
+
+    name: str
+    dtype: str
+    """float64, int64, int32, int16, bool or text."""
+    unit: str
+    """"" for counts, names and ratios."""
+    meaning: str
+
+
+JOBS = (
+    Column("job_id", "text", "", "name of the job"),
+    Column("tenant", "text", "", "who submitted it"),
+    Column("profile", "text", "", "cost profile, empty for pure run time"),
+    Column("status", "text", "", "completed, running or waiting at the end of the run"),
+    Column("submit_s", "float64", "s", "arrival"),
+    Column("eligible_s", "float64", "s", "earliest start the energy policy allowed"),
+    Column("start_s", "float64", "s", "resources granted (wake-up included in the run); NaN if never"),
+    Column("end_s", "float64", "s", "all work done, resources freed; NaN if not"),
+    Column("wait_s", "float64", "s", "start - submit"),
+    Column("jct_s", "float64", "s", "job completion time: end - submit"),
+    Column("ideal_s", "float64", "s", "run time alone, uncapped, on the best placement of this cluster"),
+    Column("accelerators", "int32", "", "gang width"),
+    Column("servers", "int32", "", "servers the gang spans"),
+    Column("racks", "int32", "", "racks the gang spans"),
+    Column("first_server", "int32", "", "lowest server index of the placement; -1 if never placed"),
+    Column("power_cap_fraction", "float64", "", "accelerator cap over peak power"),
+    Column("energy_j", "float64", "J", "IT energy above idle attributed to the job"),
+    Column("network_bytes", "float64", "B", "sent between servers for its collectives"),
+    Column("input_bytes", "float64", "B", "read as training input"),
+    Column("extrapolated", "bool", "", "its cost profile was used outside what was measured"),
+)
+
+EVENTS = (
+    Column("time_s", "float64", "s", "when"),
+    Column("kind", "int16", "", "index into the manifest's event_kinds"),
+    Column("job", "int32", "", "row of jobs.parquet; -1 if none"),
+    Column("server", "int32", "", "server index; -1 if none"),
+    Column("value", "float64", "", "what the kind says: accelerators granted, steps/s, W, ..."),
+)
+
+SERIES = (
+    Column("time_s", "float64", "s", "start of the bin"),
+    Column("duration_s", "float64", "s", "width of the bin"),
+    Column("it_power_w", "float64", "W", "servers, storage and network; mean of the bin"),
+    Column("cooling_power_w", "float64", "W", "chillers, fans, pumps, towers"),
+    Column("loss_power_w", "float64", "W", "conversion losses of the power chain"),
+    Column("facility_power_w", "float64", "W", "at the meter"),
+    Column("pue", "float64", "", "facility over IT energy of the bin"),
+    Column("carbon_kg_per_s", "float64", "kg/s", "location-based emission rate"),
+    Column("carbon_intensity_kg_per_j", "float64", "kg/J", "grid intensity, time mean"),
+    Column("price_usd_per_j", "float64", "USD/J", "energy price, time mean"),
+    Column("cost_usd_per_s", "float64", "USD/s", "energy cost rate"),
+    Column("water_l_per_s", "float64", "L/s", "tower make-up"),
+    Column("hall_temperature_deg_c", "float64", "degC", "hall return air, mean"),
+    Column("dry_bulb_deg_c", "float64", "degC", "outdoors"),
+    Column("wet_bulb_deg_c", "float64", "degC", "outdoors"),
+    Column("busy_accelerators", "float64", "", "granted devices, mean"),
+    Column("running_jobs", "float64", "", "mean"),
+    Column("waiting_jobs", "float64", "", "submitted but not started, mean"),
+)
+
+SUMMARY = (
+    Column("placement", "text", "", "placement policy"),
+    Column("energy", "text", "", "energy policy"),
+    Column("seed", "int64", "", "of the named random streams"),
+    Column("jct_mean_s", "float64", "s", "mean job completion time of completed jobs"),
+    Column("jct_p95_s", "float64", "s", "95th percentile, linear interpolation"),
+    Column("wait_mean_s", "float64", "s", "mean start - submit of started jobs"),
+    Column("makespan_s", "float64", "s", "first submit to last end"),
+    Column("accelerator_utilisation", "float64", "", "granted accelerator-seconds over all accelerator-seconds of the run"),
+    Column("energy_it_j", "float64", "J", "servers, storage, network"),
+    Column("energy_facility_j", "float64", "J", "at the meter"),
+    Column("pue", "float64", "", "energy_facility_j / energy_it_j"),
+    Column("carbon_kg", "float64", "kg", "CO2-equivalent, location-based, operational"),
+    Column("cost_usd", "float64", "USD", "energy at the price series"),
+    Column("water_l", "float64", "L", "evaporation and blow-down"),
+    Column("jobs_completed", "int64", "", "jobs whose work was done"),
+)

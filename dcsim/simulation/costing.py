@@ -1,0 +1,216 @@
+"""What a job costs on a placement: its ideal rate, its traffic and its power, before sharing.
+
+    step time = compute / speed + ring inside the server + ring between servers
+    rate      = min(1 / step time, network share / bytes a step, feed share / bytes a step)
+
+Traffic enters the links as the average load that a job puts on them while it trains
+(docs/decisions/0401-average-load.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.errors import PolicyError
+from dcsim.facility.hardware import Accelerator
+from dcsim.facility.network import ring_bytes
+from dcsim.facility.power import speed_under_cap
+from dcsim.facility.servers import Fleet
+from dcsim.spec.network import NetworkSpec
+from dcsim.workload.cost import StepCost, step_cost
+from dcsim.workload.jobs import JobTable
+from dcsim.workload.profile_store import LoadedProfile
+
+__all__ = ["CostModel", "Plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one shape of gang costs; shared by all jobs of that shape."""
+
+    rate: float
+    """Steps/s with all the bandwidth it wants."""
+    network_bytes_per_step: float
+    """Sent by each of its servers to the next; 0 inside one server."""
+    stream_bytes_per_step: float
+    """Read by the server with most of the gang."""
+    input_bytes_per_step: float
+    """Read by the whole gang."""
+    busy_energy_per_step_j: float
+    """Of the gang's accelerators above idle."""
+    busy_power_w: float
+    """Of the gang's accelerators above idle while it computes without a pause."""
+    extrapolated: bool
+    reasons: tuple[str, ...]
+
+
+class CostModel:
+    """Plans by shape, computed once each.
+
+    Args:
+        jobs: the job table.
+        profiles: by name.
+        catalogue: accelerators by name.
+        fleet: for the accelerators there are.
+        network: for bandwidth and latency between servers.
+    """
+
+    def __init__(
+        self,
+        jobs: JobTable,
+        profiles: Mapping[str, LoadedProfile],
+        catalogue: Mapping[str, Accelerator],
+        fleet: Fleet,
+        network: NetworkSpec,
+    ) -> None:
+        self._jobs = jobs
+        self._profiles = [profiles[name] for name in jobs.profile_names]
+        self._catalogue = catalogue
+        self._fleet = fleet
+        self._network = network
+        self._plans: dict[tuple[object, ...], Plan] = {}
+        self._speeds: dict[tuple[str, float], float] = {}
+
+    def plan(
+        self,
+        profile: int,
+        batch: int,
+        devices: int,
+        accelerator: Accelerator | None,
+        cap_fraction: float,
+        share: float,
+        servers: int,
+        largest: int,
+    ) -> Plan:
+        """Return the plan of a gang of `devices` over `servers`, at most `largest` on one of them.
+
+        Raises:
+            PolicyError: the cap is below what the accelerator can hold.
+        """
+        name = accelerator.name if accelerator else ""
+        key = (profile, batch, devices, name, cap_fraction, share, servers, largest)
+        plan = self._plans.get(key)
+        if plan is None:
+            plan = self._make(profile, batch, devices, accelerator, cap_fraction, share, servers, largest)
+            self._plans[key] = plan
+        return plan
+
+    def _make(
+        self,
+        profile: int,
+        batch: int,
+        devices: int,
+        accelerator: Accelerator | None,
+        cap_fraction: float,
+        share: float,
+        servers: int,
+        largest: int,
+    ) -> Plan:
+        if accelerator is None or devices == 0:
+            return Plan(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, extrapolated=False, reasons=())
+        speed = self.speed(accelerator, cap_fraction)
+        busy_w = share * devices * (
+            accelerator.peak_power_w * min(1.0, cap_fraction) - accelerator.idle_power_w
+        )
+        busy_w = max(0.0, busy_w)
+        if profile < 0:
+            return Plan(
+                speed, 0.0, 0.0, 0.0, busy_w / speed, busy_w, extrapolated=False, reasons=()
+            )
+        cost = self._step_cost(profile, accelerator, devices, batch)
+        compute_s = cost.compute_s / (speed * share)
+        inside_s = ring_bytes(largest, cost.intra_allreduce_bytes) / accelerator.link_bandwidth_bytes_per_s
+        sent = ring_bytes(servers, cost.allreduce_bytes)
+        between_s = sent / self._network.server_bandwidth_bytes_per_s
+        between_s += 2.0 * (servers - 1) * self._network.latency_s
+        return Plan(
+            rate=1.0 / (compute_s + inside_s + between_s),
+            network_bytes_per_step=sent,
+            stream_bytes_per_step=cost.input_bytes * largest / devices,
+            input_bytes_per_step=cost.input_bytes,
+            busy_energy_per_step_j=busy_w * compute_s * cost.utilisation,
+            busy_power_w=busy_w,
+            extrapolated=cost.extrapolated,
+            reasons=cost.reasons,
+        )
+
+    def speed(self, accelerator: Accelerator, cap_fraction: float) -> float:
+        """Return the relative speed of an accelerator under a cap, (0, 1].
+
+        Raises:
+            PolicyError: the accelerator cannot hold a cap that low.
+        """
+        if cap_fraction >= 1.0:
+            return 1.0
+        key = (accelerator.name, cap_fraction)
+        if key not in self._speeds:
+            curve = accelerator.cap_curve
+            try:
+                self._speeds[key] = float(speed_under_cap(cap_fraction, curve.alpha, curve.beta))
+            except ValueError as error:
+                msg = f"{accelerator.name} cannot hold a power cap of {cap_fraction:g}: {error}"
+                raise PolicyError(msg) from None
+        return self._speeds[key]
+
+    def _step_cost(self, profile: int, accelerator: Accelerator, devices: int, batch: int) -> StepCost:
+        loaded = self._profiles[profile].profile
+        measured_on = self._catalogue.get(loaded.device)
+        return step_cost(loaded, accelerator, devices, batch, measured_on=measured_on)
+
+    def dataset_bytes(self, profile: int) -> float:
+        """Return the size of a profile's dataset; 0 without a profile."""
+        return self._profiles[profile].profile.dataset_bytes if profile >= 0 else 0.0
+
+    def device_memory_bytes(self, profile: int) -> float:
+        """Return the memory a profile needs on each device; 0 without a profile."""
+        return self._profiles[profile].profile.memory_bytes_per_device if profile >= 0 else 0.0
+
+    def loaded(self, profile: int) -> LoadedProfile:
+        """Return a profile with its provenance."""
+        return self._profiles[profile]
+
+    def _used(self, profile: int) -> list[tuple[str, Plan]]:
+        return [(str(key[3]), plan) for key, plan in self._plans.items() if key[0] == profile]
+
+    def used_on(self, profile: int) -> list[str]:
+        """Return the accelerators a profile was used on, sorted."""
+        return sorted({name for name, _ in self._used(profile) if name})
+
+    def reasons(self, profile: int) -> tuple[str, ...]:
+        """Return why uses of a profile were extrapolations, sorted; empty where none was."""
+        return tuple(sorted({reason for _, plan in self._used(profile) for reason in plan.reasons}))
+
+    def ideals(
+        self, reference: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return (steps, run time in s, compute fraction) of every job, alone and uncapped.
+
+        Args:
+            reference: (N,) server type on which each job counts as ideal (-1: no accelerator).
+        """
+        jobs, fleet = self._jobs, self._fleet
+        share = np.where(np.isfinite(jobs.steps), jobs.accelerator_share, 1.0)
+        keys = np.column_stack(
+            [jobs.profile, jobs.batch_per_accelerator, jobs.accelerators, reference, share]
+        )
+        unique, inverse = np.unique(keys, axis=0, return_inverse=True)
+        rate, fraction = np.ones(len(unique)), np.ones(len(unique))
+        for row, (profile, batch, devices, kind, part) in enumerate(unique.tolist()):
+            width = int(devices)
+            if width == 0 or kind < 0:
+                continue
+            server = fleet.types[int(kind)]
+            largest = min(width, server.spec.accelerators)
+            plan = self.plan(
+                int(profile), int(batch), width, server.accelerator, 1.0, part, -(-width // largest), largest
+            )
+            rate[row] = plan.rate
+            if plan.busy_power_w > 0.0:
+                fraction[row] = min(1.0, plan.busy_energy_per_step_j * plan.rate / plan.busy_power_w)
+        rate, fraction = rate[inverse.ravel()], fraction[inverse.ravel()]
+        steps = np.where(np.isfinite(jobs.steps), jobs.steps, jobs.duration_s * rate)
+        return steps, steps / rate, fraction
