@@ -16,14 +16,16 @@ __all__ = ["SHARE_UNITS", "Fleet", "Held", "quantised_w", "share_units"]
 
 SHARE_UNITS = 1000
 """Parts of a device that can be asked for are counted in thousandths."""
-_POWER_STEPS_PER_W = 1024.0
+_POWER_STEPS_PER_W = 2.0**22
 
 Held = tuple[int, int, int]
 """(server, whole devices, slot of the shared device or -1) held by one job on one server."""
 
 
 def quantised_w(power_w: float) -> float:
-    """Return the power rounded to 1/1024 W, so that running totals are exact in any order.
+    """Return the power rounded to 2^-22 W, so that running totals are exact in any order.
+
+    Sums up to 2 GW of such powers fit the 53 bits of a float.
 
     >>> quantised_w(0.1) + quantised_w(0.2) - quantised_w(0.2) == quantised_w(0.1)
     True

@@ -9,18 +9,24 @@ flow is faster.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import count
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, count
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from dcsim.errors import GuardError
 
-__all__ = ["Flow", "SharedLinks", "max_min_rates", "unfair_flows"]
+__all__ = ["Flow", "FlowGroup", "SharedLinks", "max_min_rates", "unfair_flows"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+_UNWATCH_BELOW = 0.9
+"""A link stops being watched when its demands fall below this part of its capacity: hysteresis, so
+that a link at its limit does not regroup all its flows at every event."""
 
 
 def max_min_rates(capacity: Floats, demand: Floats, flow: Ints, link: Ints, weight: Floats) -> Floats:
@@ -97,18 +103,37 @@ def unfair_flows(
     return np.flatnonzero(~certified)
 
 
+@dataclass(eq=False, slots=True)
+class FlowGroup:
+    """Flows of equal demand over the same watched links: fairness gives them all the same rate."""
+
+    demand: int
+    uses: tuple[tuple[int, float], ...]
+    """(link, weight) on watched links."""
+    ident: int
+    rate: float
+    count: int = 0
+    users: dict[Any, None] = field(default_factory=dict)
+    """Whoever wants to hear of a new rate."""
+
+
 class Flow:
     """One flow on a `SharedLinks`: its uses of links, its demand and the rate it gets now."""
 
-    __slots__ = ("demand", "ident", "owner", "rate", "uses")
+    __slots__ = ("demand", "group", "ident", "owner", "uses")
 
     def __init__(self, owner: object, demand: int, uses: Sequence[tuple[int, float, int]]) -> None:
         """Take the demand in whole bytes/s and (link, weight, whole bytes/s on it at full demand)."""
         self.owner = owner
         self.demand = demand
         self.uses = uses
-        self.rate = float(demand)
+        self.group: FlowGroup | None = None
         self.ident = -1
+
+    @property
+    def rate(self) -> float:
+        """Bytes/s it gets, right after a `settle`."""
+        return float(self.demand) if self.group is None else self.group.rate
 
     def __repr__(self) -> str:
         links = ", ".join(str(link) for link, _, _ in self.uses)
@@ -118,10 +143,11 @@ class Flow:
 class SharedLinks:
     """Links and the flows on them; rates are recomputed only where a change can reach.
 
-    A link whose demands fit its capacity cannot be anybody's bottleneck, so it does not connect
-    flows. A change therefore touches just the flows connected to it over overbooked links, and
-    none at all while nothing is overbooked. Demands are whole bytes/s, so that the sums stay exact
-    over any number of additions and removals.
+    A link whose demands fit its capacity is nobody's bottleneck, so it does not connect flows, and
+    while no link is overbooked a change costs nothing but its bookkeeping. Links that have been
+    overbooked are watched; flows with the same demand over the same watched links form a group and
+    share one rate, so a file system with thousands of starved readers is a handful of groups.
+    Demands are whole bytes/s: their sums stay exact over any number of additions and removals.
     """
 
     def __init__(self, capacity_bytes_per_s: Sequence[float]) -> None:
@@ -129,8 +155,15 @@ class SharedLinks:
         self.booked = [0] * len(self.capacity)
         """Sum of demands on each link."""
         self._members: list[dict[Flow, float]] = [{} for _ in self.capacity]
-        self._dirty: dict[int, None] = {}
+        self._watched: dict[int, dict[FlowGroup, float]] = {}
+        """Watched link -> groups on it with their weights."""
+        self._groups: dict[tuple[int, tuple[tuple[int, float], ...]], FlowGroup] = {}
+        self._flips: dict[int, None] = {}
+        """Links to be watched, or no longer."""
+        self._new: dict[Flow, None] = {}
+        self._dirty: dict[FlowGroup, None] = {}
         self._idents = count()
+        self._group_idents = count()
 
     def add(self, flow: Flow) -> None:
         """Let a flow in; its rate is right after the next `settle`."""
@@ -140,62 +173,111 @@ class SharedLinks:
             members[link][flow] = weight
             total = booked[link] + usage
             booked[link] = total
-            if total > capacity[link]:
-                self._dirty[link] = None
+            if total > capacity[link] and link not in self._watched:
+                self._flips[link] = None
+        if self._watched:
+            self._new[flow] = None
 
     def remove(self, flow: Flow) -> None:
         """Take a flow out."""
-        booked, capacity, members = self.booked, self.capacity, self._members
+        booked, members = self.booked, self._members
         for link, _, usage in flow.uses:
             del members[link][flow]
-            if booked[link] > capacity[link]:
-                self._dirty[link] = None
             booked[link] -= usage
+            if self._watched and link in self._watched:
+                if booked[link] < _UNWATCH_BELOW * self.capacity[link]:
+                    self._flips[link] = None
+        if flow.group is not None:
+            self._leave(flow.group)
+            flow.group = None
+        self._new.pop(flow, None)
 
-    def settle(self) -> list[Flow]:
-        """Bring all rates up to date; returns the flows whose rate changed, oldest first."""
-        if not self._dirty:
-            return []
-        flows = self._reachable()
-        self._dirty.clear()
-        if not flows:
-            return []
-        overbooked: dict[int, int] = {}
-        index: list[tuple[int, int, float]] = []
-        for position, flow in enumerate(flows):
-            for link, weight, _ in flow.uses:
-                if self.booked[link] > self.capacity[link]:
-                    index.append((position, overbooked.setdefault(link, len(overbooked)), weight))
-        demand = np.array([flow.demand for flow in flows], dtype=np.float64)
-        rates = max_min_rates(
-            np.array([self.capacity[link] for link in overbooked]),
-            demand,
-            np.array([entry[0] for entry in index], dtype=np.int64),
-            np.array([entry[1] for entry in index], dtype=np.int64),
-            np.array([entry[2] for entry in index]),
-        ).tolist()
+    def settle(self) -> tuple[list[Flow], list[FlowGroup]]:
+        """Bring all rates up to date.
+
+        Returns:
+            The flows that came into, left or changed a group, and the groups with a new rate.
+        """
+        if not (self._flips or self._dirty or self._new):
+            return [], []
+        touched = dict(self._new)
+        self._new.clear()
+        for link in sorted(self._flips):
+            touched.update(dict.fromkeys(self._flip(link)))
+        self._flips.clear()
+        regrouped = [flow for flow in touched if self._regroup(flow)]
         changed = []
-        for flow, rate in zip(flows, rates, strict=True):
-            if rate != flow.rate:
-                flow.rate = rate
-                changed.append(flow)
-        return changed
+        for groups, links in self._components():
+            changed += _share(groups, links, self.capacity, self.booked)
+        self._dirty.clear()
+        return regrouped, changed
 
-    def _reachable(self) -> list[Flow]:
-        """Return the flows on dirty links and those connected to them over overbooked links."""
-        seen_links = dict(self._dirty)
-        pending = list(self._dirty)
-        flows: dict[Flow, None] = {}
-        while pending:
-            for flow in self._members[pending.pop()]:
-                if flow in flows:
-                    continue
-                flows[flow] = None
-                for link, _, _ in flow.uses:
-                    if link not in seen_links and self.booked[link] > self.capacity[link]:
-                        seen_links[link] = None
-                        pending.append(link)
-        return sorted(flows, key=lambda flow: flow.ident)
+    def _flip(self, link: int) -> Iterable[Flow]:
+        """Watch a link, or stop to; returns the flows that may change their group."""
+        if link not in self._watched and self.booked[link] > self.capacity[link]:
+            self._watched[link] = {}
+        elif link in self._watched and self.booked[link] < _UNWATCH_BELOW * self.capacity[link]:
+            # Groups on it are dirty: without this link they may split or get more.
+            self._dirty.update(dict.fromkeys(self._watched.pop(link)))
+        else:
+            return ()
+        return self._members[link]
+
+    def _regroup(self, flow: Flow) -> bool:
+        """Put a flow in the group it belongs to; returns whether that is another one."""
+        watched = self._watched
+        uses = tuple((link, weight) for link, weight, _ in flow.uses if link in watched)
+        old = flow.group
+        if old is not None and old.uses == uses:
+            return False
+        if old is not None:
+            self._leave(old)
+        flow.group = self._join(flow.demand, uses) if uses else None
+        return not (old is None and flow.group is None)
+
+    def _join(self, demand: int, uses: tuple[tuple[int, float], ...]) -> FlowGroup:
+        group = self._groups.get((demand, uses))
+        if group is None:
+            group = FlowGroup(demand, uses, next(self._group_idents), float(demand))
+            self._groups[demand, uses] = group
+            for link, weight in uses:
+                self._watched[link][group] = weight
+        group.count += 1
+        self._dirty[group] = None
+        return group
+
+    def _leave(self, group: FlowGroup) -> None:
+        group.count -= 1
+        self._dirty[group] = None
+        if group.count == 0:
+            del self._groups[group.demand, group.uses]
+            for link, _ in group.uses:
+                if link in self._watched:
+                    del self._watched[link][group]
+
+    def _components(self) -> Iterable[tuple[list[FlowGroup], list[int]]]:
+        """Yield (groups, links) of each part connected over watched links that has a dirty group."""
+        seen: dict[FlowGroup, None] = {}
+        for start in self._dirty:
+            if start in seen:
+                continue
+            links: dict[int, None] = {}
+            groups: list[FlowGroup] = []
+            pending = [start]
+            seen[start] = None
+            while pending:
+                group = pending.pop()
+                if group.count:
+                    groups.append(group)
+                for link, _ in group.uses:
+                    if link in links or link not in self._watched:
+                        continue
+                    links[link] = None
+                    fresh = [other for other in self._watched[link] if other not in seen]
+                    seen.update(dict.fromkeys(fresh))
+                    pending += fresh
+            if groups:
+                yield sorted(groups, key=lambda g: g.ident), sorted(links)
 
     def flows(self) -> list[Flow]:
         """Return all flows, oldest first."""
@@ -223,3 +305,53 @@ class SharedLinks:
         if len(bad):
             msg = f"{len(bad)} flows are not max-min fair, first {flows[int(bad[0])]!r}"
             raise GuardError(msg)
+
+
+def _share(
+    groups: list[FlowGroup], links: list[int], capacity: Sequence[float], booked: Sequence[int]
+) -> list[FlowGroup]:
+    """Set the rates of one connected part; returns the groups whose rate changed."""
+    if all(booked[link] <= capacity[link] for link in links):
+        rates = [float(group.demand) for group in groups]
+    elif len(links) == 1:
+        rates = _share_one_link(groups, capacity[links[0]])
+    else:
+        position = {link: i for i, link in enumerate(links)}
+        uses = [
+            (i, position[link], weight * group.count)
+            for i, group in enumerate(groups)
+            for link, weight in group.uses
+            if link in position
+        ]
+        rates = max_min_rates(
+            np.array([capacity[link] for link in links]),
+            np.array([group.demand for group in groups], dtype=np.float64),
+            np.array([use[0] for use in uses], dtype=np.int64),
+            np.array([use[1] for use in uses], dtype=np.int64),
+            np.array([use[2] for use in uses]),
+        ).tolist()
+    changed = []
+    for group, rate in zip(groups, rates, strict=True):
+        if rate != group.rate:
+            group.rate = rate
+            changed.append(group)
+    return changed
+
+
+def _share_one_link(groups: list[FlowGroup], capacity: float) -> list[float]:
+    """Return the rates on a single link: small demands whole, the rest equal."""
+    load = [sum(weight for _, weight in group.uses) * group.count for group in groups]
+    left = capacity
+    rates = [0.0] * len(groups)
+    order = sorted(range(len(groups)), key=lambda i: groups[i].demand)
+    # Sums from the far end, so that the last group's share is not a difference of large numbers.
+    weights = list(accumulate(load[i] for i in reversed(order)))
+    for place, i in enumerate(order):
+        level = left / weights[-1 - place]
+        if groups[i].demand > level:
+            for other in order[place:]:
+                rates[other] = level
+            break
+        rates[i] = float(groups[i].demand)
+        left = max(0.0, left - rates[i] * load[i])
+    return rates

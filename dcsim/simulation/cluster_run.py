@@ -11,15 +11,17 @@ from dcsim.errors import GuardError, PolicyError
 from dcsim.facility.servers import Held, quantised_w, share_units
 from dcsim.facility.sharing import Flow, SharedLinks
 from dcsim.policies.views import ClusterView, GridView, JobView, Placement, PlacementRequest
+from dcsim.simulation.costing import Shape
 from dcsim.simulation.inputs import RunInputs
 from dcsim.simulation.kinds import LogKind, Order
+from dcsim.simulation.progress import Progress
 from dcsim.simulation.running import RunningJob
 from dcsim.simulation.waiting import WaitingLine
 
 __all__ = ["ClusterRun"]
 
-_SUBMIT, _HOLD, _GRANT, _RATE, _END, _SLEEP, _WAKE, _AWAKE = (int(kind) for kind in LogKind)
-_CALLS_BETWEEN_PROGRESS = 20_000
+_SUBMIT, _HOLD, _GRANT, _, _END, _SLEEP, _WAKE, _AWAKE = (int(kind) for kind in LogKind)
+_JOBS_BETWEEN_PROGRESS = 20_000
 
 
 class ClusterRun:
@@ -53,7 +55,7 @@ class ClusterRun:
         self.running: dict[int, RunningJob] = {}
         self.completed = 0
         self._line = WaitingLine(inputs.order_keys.tolist(), inputs.policies.ordering.skip)
-        self._replan: dict[RunningJob, None] = {}
+        self.work = Progress(self.engine, self.links, self.log, self._finished)
         self._waking: dict[int, list[RunningJob]] = {}
         self._idle_since = [0.0] * len(self.fleet)
         self._sleep_after_s = inputs.policies.energy.sleep_after_s()
@@ -78,6 +80,7 @@ class ClusterRun:
         self._type = array("q", jobs.accelerator_types.tobytes())
         self._steps = array("d", inputs.steps.tobytes())
         self._cap = array("d", inputs.cap_fraction.tobytes())
+        self._accelerator_name = [t.accelerator.name if t.accelerator else "" for t in self.fleet.types]
         # On one accelerator type, an unconstrained job may go anywhere that has devices.
         self._one_type = len(inputs.allowed[-1]) <= 1 and all(t.accelerator for t in self.fleet.types)
         self._local = [
@@ -105,10 +108,9 @@ class ClusterRun:
     def _start_power(self) -> None:
         inputs = self.inputs
         base_w = inputs.network.power_w + inputs.storage.power_w
-        self._it_w = quantised_w(base_w) + float(self.fleet.idle_power_w.sum())
-        self.base_power_w = self._it_w
-        self._logged_w = math.nan
-        self._log_power()
+        self._servers_w = quantised_w(base_w) + float(self.fleet.idle_power_w.sum())
+        self.base_power_w = self._servers_w
+        self._log_power(self._servers_w)
 
     def _cluster_view(self) -> ClusterView:
         fleet = self.fleet
@@ -151,7 +153,7 @@ class ClusterRun:
         self.engine.run_calls(horizon_s, self._waiting_names)
         now_s = self.engine.now
         for running in self.running.values():
-            running.advance(now_s)
+            self.work.account(running)
             self._account(running)
         return now_s
 
@@ -205,14 +207,10 @@ class ClusterRun:
     def _settle(self) -> None:
         """At the end of an instant: start what fits, share the links, re-plan, log the power."""
         self._line.serve(self._try_start)
-        for flow in self.links.settle():
-            self._replan[flow.owner] = None  # type: ignore[index]  # owners are running jobs
-        if self._replan:
-            for running in self._replan:
-                self._set_rate(running)
-            self._replan.clear()
-        if self._it_w != self._logged_w:
-            self._log_power()
+        self.work.settle()
+        it_w = self._servers_w + self.work.power_w
+        if it_w != self._logged_w:
+            self._log_power(it_w)
         if self._guards:
             self.fleet.check()
             self.links.check()
@@ -275,16 +273,17 @@ class ClusterRun:
         now_s, fleet, width = self.engine.now, self.fleet, self._width[job]
         held, cpu_w = self._take(job, placement)
         largest = width if len(placement) == 1 else max(count for _, count in placement)
-        plan = self.inputs.costs.plan(
+        shape = Shape(
             self._profile[job],
             self._batch[job],
             width,
-            fleet.types[fleet.type_of[placement[0][0]]].accelerator,
+            self._accelerator_name[fleet.type_of[placement[0][0]]],
             self._cap[job],
             self._share[job] if self._profile[job] >= 0 else 1.0,
             len(placement),
             largest,
         )
+        plan = self.inputs.costs.plan(shape)
         running = RunningJob(job, plan, self._steps[job], held, cpu_w, now_s)
         self.running[job] = running
         self.start_s[job] = now_s
@@ -298,9 +297,10 @@ class ClusterRun:
                 self._wake(server)
             if server in self._waking:
                 self._waking[server].append(running)
-                running.awake_servers_needed += 1
-        self._open_flows(running, placement, largest)
-        self._replan[running] = None
+                running.waking_servers += 1
+        self._make_flows(running, placement, largest)
+        if not running.waking_servers:
+            self.work.begin(running)
 
     def _take(self, job: int, placement: Placement) -> tuple[tuple[Held, ...], float]:
         """Take all of a gang's resources; returns what is held and the CPU power above idle."""
@@ -333,11 +333,11 @@ class ClusterRun:
         spec = self.fleet.types[self.fleet.type_of[server]].spec
         return spec.cpu_cores * count / spec.accelerators
 
-    def _open_flows(self, running: RunningJob, placement: Placement, largest: int) -> None:
+    def _make_flows(self, running: RunningJob, placement: Placement, largest: int) -> None:
         plan = running.plan
         if plan.network_bytes_per_step > 0.0:
             uses = self.inputs.network.ring_uses([server for server, _ in placement])
-            running.network = self._open(running, plan.network_bytes_per_step * plan.rate, uses)
+            running.network = self._flow(running, plan.network_bytes_per_step * plan.rate, uses)
         if plan.stream_bytes_per_step > 0.0:
             local = self._local[self._profile[running.index]]
             if len(placement) == 1:
@@ -345,7 +345,7 @@ class ClusterRun:
             else:
                 streams = [(server, count / largest) for server, count in placement]
                 feed = self.inputs.storage.feed_uses(self.inputs.network, streams, local)
-            running.feed = self._open(running, plan.stream_bytes_per_step * plan.rate, feed)
+            running.feed = self._flow(running, plan.stream_bytes_per_step * plan.rate, feed)
 
     def _single_feed(self, server: int, local: float) -> Sequence[tuple[int, float]]:
         uses = self._single_feeds.get((server, local))
@@ -354,53 +354,21 @@ class ClusterRun:
             self._single_feeds[server, local] = uses
         return uses
 
-    def _open(self, running: RunningJob, demand: float, uses: Sequence[tuple[int, float]]) -> Flow:
+    def _flow(self, running: RunningJob, demand: float, uses: Sequence[tuple[int, float]]) -> Flow:
         whole = max(1, math.ceil(demand))
-        flow = Flow(running, whole, [(link, weight, math.ceil(weight * whole)) for link, weight in uses])
-        self.links.add(flow)
-        return flow
+        return Flow(running, whole, [(link, weight, math.ceil(weight * whole)) for link, weight in uses])
 
-    # -- progress --------------------------------------------------------------------------------
+    # -- the end of a job --------------------------------------------------------------------------
 
-    def _set_rate(self, running: RunningJob) -> None:
-        """Account for the past at the old rate, go on at the new one."""
-        if running.index not in self.running:
-            return
-        now_s = self.engine.now
-        running.advance(now_s)
-        rate = running.shared_rate()
-        started = running.finish_s < 0.0
-        if rate == running.rate and not started:
-            return
-        if not started or rate != running.plan.rate:
-            self.log.add(now_s, _RATE, running.index, -1, rate)
-        running.rate = rate
-        power_w = quantised_w(running.cpu_power_w + running.plan.busy_energy_per_step_j * rate)
-        self._it_w += power_w - running.power_w
-        running.power_w = power_w
-        if rate > 0.0:
-            running.finish_s = now_s + running.steps_left / rate
-            self.engine.call_at(running.finish_s, Order.FINISH, running.index, self._finish, running)
-        else:
-            running.finish_s = math.inf
-
-    def _finish(self, running: RunningJob) -> None:
+    def _finished(self, running: RunningJob) -> None:
         now_s, job = self.engine.now, running.index
-        if running.finish_s != now_s or job not in self.running:
-            return  # its rate has changed since this call was made
-        running.advance(now_s)
-        running.steps_left = 0.0
         del self.running[job]
-        self._it_w -= running.power_w
-        for flow in (running.network, running.feed):
-            if flow is not None:
-                self.links.remove(flow)
         self._release(running, now_s)
         self.end_s[job] = now_s
         self._account(running)
         self.log.add(now_s, _END, job, -1, self.steps_done[job])
         self.completed += 1
-        if self._progress is not None and self.completed % _CALLS_BETWEEN_PROGRESS == 0:
+        if self._progress is not None and self.completed % _JOBS_BETWEEN_PROGRESS == 0:
             self._progress(self.completed, len(self._submit_s))
         self._line.capacity_freed()
         if self._stop_when_done and self.completed == len(self._submit_s):
@@ -439,13 +407,13 @@ class ClusterRun:
         if fleet.jobs_on[server] or fleet.asleep[server] or self._idle_since[server] != since_s:
             return
         fleet.asleep[server] = True
-        self._it_w += float(fleet.sleep_power_w[server] - fleet.idle_power_w[server])
+        self._servers_w += float(fleet.sleep_power_w[server] - fleet.idle_power_w[server])
         self.log.add(self.engine.now, _SLEEP, -1, server, float(fleet.sleep_power_w[server]))
 
     def _wake(self, server: int) -> None:
         fleet, now_s = self.fleet, self.engine.now
         fleet.asleep[server] = False
-        self._it_w += float(fleet.idle_power_w[server] - fleet.sleep_power_w[server])
+        self._servers_w += float(fleet.idle_power_w[server] - fleet.sleep_power_w[server])
         latency_s = fleet.type(server).spec.wake_latency_s
         self.log.add(now_s, _WAKE, -1, server, latency_s)
         self._waking[server] = []
@@ -454,10 +422,11 @@ class ClusterRun:
     def _awake(self, server: int) -> None:
         self.log.add(self.engine.now, _AWAKE, -1, server, 0.0)
         for running in self._waking.pop(server):
-            running.awake_servers_needed -= 1
-            self._replan[running] = None
+            running.waking_servers -= 1
+            if not running.waking_servers:
+                self.work.begin(running)
 
-    def _log_power(self) -> None:
-        self._logged_w = self._it_w
+    def _log_power(self, it_w: float) -> None:
+        self._logged_w = it_w
         self.power_times_s.append(self.engine.now)
-        self.it_power_w.append(self._it_w)
+        self.it_power_w.append(it_w)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,25 @@ from dcsim.workload.cost import StepCost, step_cost
 from dcsim.workload.jobs import JobTable
 from dcsim.workload.profile_store import LoadedProfile
 
-__all__ = ["CostModel", "Plan"]
+__all__ = ["CostModel", "Plan", "Shape"]
+
+
+class Shape(NamedTuple):
+    """What a gang's cost depends on."""
+
+    profile: int
+    """Index into the job table's profile names; -1: pure run time."""
+    batch: int
+    """Samples a step on each accelerator; 0: the profile's largest measured."""
+    devices: int
+    accelerator: str
+    """Catalogue name; "" without one."""
+    cap_fraction: float
+    share: float
+    """Part of the one device it has, 1 for whole ones."""
+    servers: int
+    largest: int
+    """Devices on the server with most of the gang."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,65 +91,39 @@ class CostModel:
         self._catalogue = catalogue
         self._fleet = fleet
         self._network = network
-        self._plans: dict[tuple[object, ...], Plan] = {}
+        self._plans: dict[Shape, Plan] = {}
         self._speeds: dict[tuple[str, float], float] = {}
 
-    def plan(
-        self,
-        profile: int,
-        batch: int,
-        devices: int,
-        accelerator: Accelerator | None,
-        cap_fraction: float,
-        share: float,
-        servers: int,
-        largest: int,
-    ) -> Plan:
-        """Return the plan of a gang of `devices` over `servers`, at most `largest` on one of them.
+    def plan(self, shape: Shape) -> Plan:
+        """Return the plan of all gangs of one shape.
 
         Raises:
             PolicyError: the cap is below what the accelerator can hold.
         """
-        name = accelerator.name if accelerator else ""
-        key = (profile, batch, devices, name, cap_fraction, share, servers, largest)
-        plan = self._plans.get(key)
+        plan = self._plans.get(shape)
         if plan is None:
-            plan = self._make(profile, batch, devices, accelerator, cap_fraction, share, servers, largest)
-            self._plans[key] = plan
+            plan = self._plans[shape] = self._make(shape)
         return plan
 
-    def _make(
-        self,
-        profile: int,
-        batch: int,
-        devices: int,
-        accelerator: Accelerator | None,
-        cap_fraction: float,
-        share: float,
-        servers: int,
-        largest: int,
-    ) -> Plan:
-        if accelerator is None or devices == 0:
+    def _make(self, shape: Shape) -> Plan:
+        if not shape.accelerator or shape.devices == 0:
             return Plan(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, extrapolated=False, reasons=())
-        speed = self.speed(accelerator, cap_fraction)
-        busy_w = share * devices * (
-            accelerator.peak_power_w * min(1.0, cap_fraction) - accelerator.idle_power_w
-        )
-        busy_w = max(0.0, busy_w)
-        if profile < 0:
-            return Plan(
-                speed, 0.0, 0.0, 0.0, busy_w / speed, busy_w, extrapolated=False, reasons=()
-            )
-        cost = self._step_cost(profile, accelerator, devices, batch)
-        compute_s = cost.compute_s / (speed * share)
-        inside_s = ring_bytes(largest, cost.intra_allreduce_bytes) / accelerator.link_bandwidth_bytes_per_s
-        sent = ring_bytes(servers, cost.allreduce_bytes)
+        accelerator = self._catalogue[shape.accelerator]
+        speed = self.speed(accelerator, shape.cap_fraction)
+        capped_w = accelerator.peak_power_w * min(1.0, shape.cap_fraction)
+        busy_w = max(0.0, shape.share * shape.devices * (capped_w - accelerator.idle_power_w))
+        if shape.profile < 0:  # pure run time: one step a second at full speed
+            return Plan(speed, 0.0, 0.0, 0.0, busy_w / speed, busy_w, extrapolated=False, reasons=())
+        cost = self._step_cost(shape.profile, accelerator, shape.devices, shape.batch)
+        compute_s = cost.compute_s / (speed * shape.share)
+        inside_s = ring_bytes(shape.largest, cost.intra_allreduce_bytes) / accelerator.link_bandwidth_bytes_per_s
+        sent = ring_bytes(shape.servers, cost.allreduce_bytes)
         between_s = sent / self._network.server_bandwidth_bytes_per_s
-        between_s += 2.0 * (servers - 1) * self._network.latency_s
+        between_s += 2.0 * (shape.servers - 1) * self._network.latency_s
         return Plan(
             rate=1.0 / (compute_s + inside_s + between_s),
             network_bytes_per_step=sent,
-            stream_bytes_per_step=cost.input_bytes * largest / devices,
+            stream_bytes_per_step=cost.input_bytes * shape.largest / shape.devices,
             input_bytes_per_step=cost.input_bytes,
             busy_energy_per_step_j=busy_w * compute_s * cost.utilisation,
             busy_power_w=busy_w,
@@ -174,7 +167,7 @@ class CostModel:
         return self._profiles[profile]
 
     def _used(self, profile: int) -> list[tuple[str, Plan]]:
-        return [(str(key[3]), plan) for key, plan in self._plans.items() if key[0] == profile]
+        return [(key.accelerator, plan) for key, plan in self._plans.items() if key.profile == profile]
 
     def used_on(self, profile: int) -> list[str]:
         """Return the accelerators a profile was used on, sorted."""
@@ -205,8 +198,10 @@ class CostModel:
                 continue
             server = fleet.types[int(kind)]
             largest = min(width, server.spec.accelerators)
+            name = server.accelerator.name if server.accelerator else ""
+            gang_servers = -(-width // largest)
             plan = self.plan(
-                int(profile), int(batch), width, server.accelerator, 1.0, part, -(-width // largest), largest
+                Shape(int(profile), int(batch), width, name, 1.0, part, gang_servers, largest)
             )
             rate[row] = plan.rate
             if plan.busy_power_w > 0.0:

@@ -1,31 +1,44 @@
-"""A running job: where it is, how far it has come, and at which rate and power it goes on."""
+"""A running job: what it holds, what it has done, and the bundle of equals it moves with."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from dcsim.facility.servers import Held
 from dcsim.facility.sharing import Flow
 from dcsim.simulation.costing import Plan
 
+if TYPE_CHECKING:
+    from dcsim.simulation.bundle import Bundle
+
 __all__ = ["RunningJob"]
 
 
 class RunningJob:
-    """Progress is linear between changes of rate; energy is power times time between them."""
+    """Progress is linear between changes of rate; energy is power times time between them.
+
+    While a job shares an overbooked link it moves with a `Bundle`, and its own figures stand as
+    they were when it joined.
+    """
 
     __slots__ = (
-        "awake_servers_needed",
+        "bundle",
         "cpu_power_w",
         "energy_j",
         "feed",
         "finish_s",
         "held",
         "index",
+        "joined_energy_j",
+        "joined_steps",
         "network",
         "plan",
         "power_w",
         "rate",
         "since_s",
         "steps_left",
+        "target_steps",
+        "waking_servers",
     )
 
     def __init__(
@@ -43,28 +56,19 @@ class RunningJob:
         self.finish_s = -1.0
         self.network: Flow | None = None
         self.feed: Flow | None = None
-        self.awake_servers_needed = 0
+        self.waking_servers = 0
+        self.bundle: Bundle | None = None
+        self.joined_steps = 0.0
+        self.target_steps = 0.0
+        self.joined_energy_j = 0.0
 
     def __repr__(self) -> str:
         return f"<RunningJob {self.index}: {self.steps_left:g} steps left at {self.rate:g}/s>"
 
     def advance(self, now_s: float) -> None:
-        """Account for the time since the last change."""
+        """Account for the time since the last change of its own rate."""
         elapsed_s = now_s - self.since_s
         if elapsed_s > 0.0:
             self.steps_left = max(0.0, self.steps_left - self.rate * elapsed_s)
             self.energy_j += self.power_w * elapsed_s
         self.since_s = now_s
-
-    def shared_rate(self) -> float:
-        """Return the rate in steps/s that its flows allow now; 0 while a server is waking."""
-        if self.awake_servers_needed:
-            return 0.0
-        plan = self.plan
-        rate = plan.rate
-        network, feed = self.network, self.feed
-        if network is not None and network.rate < network.demand:
-            rate = min(rate, network.rate / plan.network_bytes_per_step)
-        if feed is not None and feed.rate < feed.demand:
-            rate = min(rate, feed.rate / plan.stream_bytes_per_step)
-        return rate

@@ -1,0 +1,190 @@
+"""The progress of running jobs: alone at their own rate, or in bundles while links are overbooked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from dcsim.engine import Engine, EventLog
+from dcsim.facility.servers import quantised_w
+from dcsim.facility.sharing import FlowGroup, SharedLinks
+from dcsim.simulation.bundle import Bundle
+from dcsim.simulation.kinds import LogKind, Order
+from dcsim.simulation.running import RunningJob
+
+__all__ = ["Progress"]
+
+_RATE = int(LogKind.RATE)
+
+
+class Progress:
+    """Keeps every running job's rate, power and finish right after each instant.
+
+    Args:
+        engine: for the time and the calls at which jobs finish.
+        links: what their flows share.
+        log: gets a row when a job's rate differs from its ideal one or changes by regrouping.
+        on_finish: called with a job whose work is done.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        links: SharedLinks,
+        log: EventLog,
+        on_finish: Callable[[RunningJob], object],
+    ) -> None:
+        self._engine = engine
+        self._links = links
+        self._log = log
+        self._on_finish = on_finish
+        self._fresh: list[RunningJob] = []
+        self._bundles: dict[tuple[object, ...], Bundle] = {}
+        self._stale: dict[Bundle, None] = {}
+        self.power_w = 0.0
+        """Of all running jobs, above idle; an exact sum."""
+
+    def begin(self, running: RunningJob) -> None:
+        """Let a job, and its flows if it has any, work from this instant on."""
+        for flow in (running.network, running.feed):
+            if flow is not None:
+                self._links.add(flow)
+        self._fresh.append(running)
+
+    def settle(self) -> None:
+        """At the end of an instant: share the links and re-plan whom that concerns."""
+        regrouped, changed = self._links.settle()
+        fresh = self._fresh
+        if fresh:
+            self._fresh = []
+            for running in fresh:
+                self._put(running)
+        if regrouped:
+            # A job with two regrouped flows moves once; the fresh ones are in place already.
+            for running in dict.fromkeys(flow.owner for flow in regrouped):
+                self._put(running)  # type: ignore[arg-type]  # owners are running jobs
+        for group in changed:
+            self._stale.update(group.users)
+        if self._stale:
+            for bundle in self._stale:
+                self._replan(bundle)
+            self._stale.clear()
+
+    def stop(self, running: RunningJob) -> None:
+        """Take a job out, its steps and energy accounted up to now."""
+        self._detach(running)
+        for flow in (running.network, running.feed):
+            if flow is not None:
+                self._links.remove(flow)
+
+    def account(self, running: RunningJob) -> None:
+        """Bring the steps and energy of a job that goes on up to now."""
+        if running.bundle is None:
+            running.advance(self._engine.now)
+        else:
+            bundle = running.bundle
+            self._advance(bundle)
+            bundle.leave(running)
+            bundle.join(running)
+
+    # -- alone or in a bundle ----------------------------------------------------------------------
+
+    def _put(self, running: RunningJob) -> None:
+        """Put a job where its flows' groups say it belongs."""
+        feed = running.feed.group if running.feed is not None else None
+        network = running.network.group if running.network is not None else None
+        if feed is None and network is None:
+            if running.bundle is not None or running.finish_s < 0.0:
+                self._detach(running)
+                self._go_alone(running)
+            return
+        key = (id(running.plan), running.cpu_power_w, feed and feed.ident, network and network.ident)
+        if running.bundle is not None and running.bundle.key == key:
+            return
+        self._detach(running)
+        bundle = self._bundles.get(key)
+        if bundle is None:
+            bundle = Bundle(key, running.plan, running.cpu_power_w, feed, network, self._engine.now)
+            self._bundles[key] = bundle
+            for group in self._groups(bundle):
+                group.users[bundle] = None
+        self._advance(bundle)
+        bundle.join(running)
+        running.finish_s = math.inf
+        self.power_w += bundle.power_w
+        self._stale[bundle] = None
+
+    def _go_alone(self, running: RunningJob) -> None:
+        now_s, plan = self._engine.now, running.plan
+        if running.finish_s >= 0.0:
+            self._log.add(now_s, _RATE, running.index, -1, plan.rate)
+        running.rate = plan.rate
+        running.power_w = quantised_w(running.cpu_power_w + plan.busy_energy_per_step_j * plan.rate)
+        self.power_w += running.power_w
+        running.since_s = now_s
+        running.finish_s = now_s + running.steps_left / plan.rate
+        self._engine.call_at(running.finish_s, Order.FINISH, running.index, self._finish, running)
+
+    def _detach(self, running: RunningJob) -> None:
+        """Take a job out of where it is, accounted up to now; its power leaves the total."""
+        bundle = running.bundle
+        if bundle is None:
+            running.advance(self._engine.now)
+            self.power_w -= running.power_w
+            running.power_w = running.rate = 0.0
+            return
+        self._advance(bundle)
+        bundle.leave(running)
+        self.power_w -= bundle.power_w
+        if bundle.count:
+            self._stale[bundle] = None
+        else:
+            del self._bundles[bundle.key]
+            self._stale.pop(bundle, None)
+            for group in self._groups(bundle):
+                group.users.pop(bundle, None)
+
+    @staticmethod
+    def _groups(bundle: Bundle) -> list[FlowGroup]:
+        return [group for group in (bundle.feed, bundle.network) if group is not None]
+
+    # -- bundles -----------------------------------------------------------------------------------
+
+    def _advance(self, bundle: Bundle) -> None:
+        bundle.advance(self._engine.now)
+
+    def _replan(self, bundle: Bundle) -> None:
+        now_s = self._engine.now
+        bundle.advance(now_s)
+        self.power_w += bundle.set_rate() * bundle.count
+        first = bundle.first()
+        if first is None or bundle.rate <= 0.0:
+            bundle.finish_s = math.inf
+            return
+        finish_s = now_s + max(0.0, first.target_steps - bundle.steps) / bundle.rate
+        if finish_s != bundle.finish_s:
+            bundle.finish_s = finish_s
+            self._engine.call_at(finish_s, Order.FINISH, first.index, self._finish_first, bundle)
+
+    def _finish_first(self, bundle: Bundle) -> None:
+        """The first job of a bundle is done; the others are re-planned at the end of the instant."""
+        if bundle.finish_s != self._engine.now or bundle.count == 0:
+            return  # its rate has changed since this call was made
+        running = bundle.first()
+        if running is None:
+            return
+        bundle.advance(self._engine.now)
+        bundle.steps = running.target_steps  # exactly, not up to rounding
+        bundle.finish_s = math.inf
+        self._stale[bundle] = None
+        self._done(running)
+
+    def _finish(self, running: RunningJob) -> None:
+        if running.finish_s == self._engine.now:
+            self._done(running)
+
+    def _done(self, running: RunningJob) -> None:
+        running.finish_s = math.inf
+        self.stop(running)
+        running.steps_left = 0.0
+        self._on_finish(running)
