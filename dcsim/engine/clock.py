@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
-from typing import Any
+from typing import Any, cast
 
 import simpy
 from simpy.core import EmptySchedule
@@ -54,10 +54,10 @@ class Engine(simpy.Environment):
     @property
     def now(self) -> float:
         """Current time in seconds."""
-        return self._now  # type: ignore[return-value]  # SimPy types it int | float
+        return self._now
 
     def call_at(
-        self, time_s: float, kind: int, ident: int, function: Callable[[Any], object], argument: Any
+        self, time_s: float, kind: int, ident: int, function: Callable[[Any], object], argument: object
     ) -> None:
         """Call `function(argument)` at `time_s`; simultaneous calls run by (kind, ident).
 
@@ -70,12 +70,12 @@ class Engine(simpy.Environment):
         order = _FIRST_KIND_ORDER + kind * ID_LIMIT + ident
         heappush(self._queue, (time_s, order, next(self._eid), function, argument))  # type: ignore[misc]
 
-    def schedule(self, event: Event, priority: Any = 1, delay: float = 0.0) -> None:
+    def schedule(self, event: Event, priority: int = 1, delay: float = 0.0) -> None:
         """Put a SimPy event on the queue, refusing NaN, infinite and negative delays."""
         if not 0.0 <= delay < math.inf:
             msg = f"a delay of {delay} s for {event!r}"
             raise ClockError(msg)
-        heappush(self._queue, (self._now + delay, int(priority), next(self._eid), event))  # type: ignore[arg-type]
+        heappush(self._queue, (self._now + delay, int(priority), next(self._eid), event))  # type: ignore[misc]
 
     def clear(self) -> None:
         """Forget everything that was still to happen."""
@@ -103,11 +103,9 @@ class Engine(simpy.Environment):
         for callback in callbacks:
             callback(event)
         if not event.ok and not event.defused:
-            raise event.value
+            raise cast("Exception", event.value)
 
-    def run_calls(
-        self, until_s: float | None = None, waiting: Callable[[], Sequence[str]] = tuple
-    ) -> None:
+    def run_calls(self, until_s: float | None = None, waiting: Callable[[], Sequence[str]] = tuple) -> None:
         """Run until the queue is empty, or through all events at or before `until_s`.
 
         Args:

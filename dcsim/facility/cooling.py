@@ -86,9 +86,8 @@ def economiser_fraction(
     >>> economiser_fraction([12.0, 14.78, 20.0], 12.0).round(6).tolist()
     [1.0, 0.5, 0.0]
     """
-    return_deg_c = chilled_deg_c + range_k
     water = np.asarray(condenser_water_deg_c, dtype=np.float64)
-    return np.clip((return_deg_c - water) / range_k, 0.0, 1.0)
+    return np.asarray(1.0 - np.clip((water - chilled_deg_c) / range_k, 0.0, 1.0), dtype=np.float64)
 
 
 def tower_water_l_per_j(cycles_of_concentration: float) -> float:

@@ -94,12 +94,7 @@ def _from_file(
     spec: FileSeriesSpec, start: datetime, base_dir: Path, quantity: Quantity, name: str
 ) -> tuple[StepSeries, tuple[str, ...]]:
     """Read one column of a CSV file."""
-    try:
-        factor = parse_quantity(f"1 {spec.unit}", quantity)
-    except ValueError as error:
-        raise SeriesError(
-            [Problem("scenario", None, f"{name}.unit", repr(spec.unit), f"a unit ({error})")]
-        ) from error
+    factor = parse_quantity(f"1 {spec.unit}", quantity)
     from dcsim.spec import resolve_data_path
 
     path = resolve_data_path(base_dir, spec.path)

@@ -96,16 +96,18 @@ def integrate(
     )
     for begins, ends, power in _chunks(weather, grid, log):
         keep = ends > begins
-        starts, duration_s, it_w = begins[keep], (ends - begins)[keep], power[keep]
-        sample = weather.at(starts)
+        duration_s, it_w = (ends - begins)[keep], power[keep]
+        # The middle, because a breakpoint of a repeating series may be rounded to either side of its step.
+        middle_s = begins[keep] + 0.5 * duration_s
+        sample = weather.at(middle_s)
         intervals = _Intervals(
             duration_s=duration_s,
             it_w=it_w,
             dry_bulb_deg_c=sample.dry_bulb_deg_c,
             wet_bulb_deg_c=sample.wet_bulb_deg_c,
-            carbon_kg_per_j=grid.carbon.at(starts),
-            price_usd_per_j=grid.price.at(starts),
-            bin_index=np.searchsorted(log.edges_s, starts, side="right") - 1,
+            carbon_kg_per_j=grid.carbon.at(middle_s),
+            price_usd_per_j=grid.price.at(middle_s),
+            bin_index=np.searchsorted(log.edges_s, middle_s, side="right") - 1,
             decay=np.exp(-duration_s / plant.time_constant_s),
         )
         _add_chunk(totals, plant, intervals)

@@ -205,7 +205,7 @@ _RATES = {
 def _bin_means(totals: Totals, edges: Floats) -> dict[str, Floats]:
     """Return bin means; NaN in a bin of no width, and PUE NaN where IT drew nothing."""
     widths = np.diff(edges)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         means = {
             column: np.where(widths > 0.0, totals.bins[integral] / widths, np.nan)
             for column, integral in _RATES.items()

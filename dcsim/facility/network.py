@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from dcsim.spec.network import NetworkSpec
 
-__all__ = ["Network", "RACKS_PER_SPINE", "ring_bytes"]
+__all__ = ["RACKS_PER_SPINE", "Network", "ring_bytes"]
 
 RACKS_PER_SPINE = 8
 """Leaf switches served by one spine, for the count of switches that draw power."""

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from dcsim.errors import GuardError
 from dcsim.facility.hardware import Accelerator
@@ -66,9 +65,7 @@ class Fleet:
         for rack in cluster.racks:
             first_type = len(self.types)
             self.types += [_server_type(spec, catalogue) for spec in rack.servers]
-            kinds = [
-                first_type + kind for kind, spec in enumerate(rack.servers) for _ in range(spec.count)
-            ]
+            kinds = [first_type + kind for kind, spec in enumerate(rack.servers) for _ in range(spec.count)]
             for number in range(rack.count):
                 label = rack.name if rack.count == 1 else f"{rack.name}-{number}"
                 names += [f"{label}/{position}" for position in range(len(kinds))]
@@ -115,8 +112,7 @@ class Fleet:
     def peak_power_w(self) -> float:
         """Return the draw with every device and core busy."""
         peaks = [
-            t.spec.peak_power_w
-            + (t.spec.accelerators * t.accelerator.peak_power_w if t.accelerator else 0.0)
+            t.spec.peak_power_w + (t.spec.accelerators * t.accelerator.peak_power_w if t.accelerator else 0.0)
             for t in self.types
         ]
         return float(np.array(peaks)[np.array(self.type_of)].sum())

@@ -184,9 +184,8 @@ class SharedLinks:
         for link, _, usage in flow.uses:
             del members[link][flow]
             booked[link] -= usage
-            if self._watched and link in self._watched:
-                if booked[link] < _UNWATCH_BELOW * self.capacity[link]:
-                    self._flips[link] = None
+            if link in self._watched and booked[link] < _UNWATCH_BELOW * self.capacity[link]:
+                self._flips[link] = None
         if flow.group is not None:
             self._leave(flow.group)
             flow.group = None

@@ -57,8 +57,11 @@ def read_weather_file(path: Path, *, gaps: str = "refuse") -> tuple[HourlyTable,
         return _read_open_meteo(path, gaps=gaps), False
     if suffix == ".csv":
         table = read_hourly_csv(path, "time", _COLUMNS[:2], _COLUMNS[2:], gaps=gaps)
+        if "pressure_pa" in table.columns:
+            return table, False
         sea_level = np.full(len(table.columns["dry_bulb_deg_c"]), _SEA_LEVEL_PA)
-        return HourlyTable(table.start, {"pressure_pa": sea_level, **table.columns}, table.notes), False
+        notes = (*table.notes, f"{path.name}: no column 'pressure_pa'; the site is taken to be at sea level")
+        return HourlyTable(table.start, {"pressure_pa": sea_level, **table.columns}, notes), False
     raise SeriesError([Problem(str(path), None, "", f"suffix {suffix!r}", ".epw, .csv or .json")])
 
 

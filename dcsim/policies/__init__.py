@@ -1,5 +1,7 @@
 """Decisions: who goes first, where, and at what power. Pure functions of read-only views."""
 
+from __future__ import annotations
+
 from dcsim.policies.base import EnergyPolicy, OrderingPolicy, PlacementPolicy
 from dcsim.policies.registry import known_policies, load_plugins, make_policy, register
 from dcsim.policies.views import (

@@ -49,7 +49,7 @@ class PlacementPolicy(ABC):
         """Return the whole gang's servers, or None. Must be deterministic and keep no state."""
 
 
-class EnergyPolicy(ABC):  # noqa: B024  every decision has a default: change nothing
+class EnergyPolicy(ABC):
     """At what power, and when; the defaults change nothing."""
 
     name: ClassVar[str]
@@ -66,6 +66,6 @@ class EnergyPolicy(ABC):  # noqa: B024  every decision has a default: change not
         """Return how long a server idles before it is put to sleep; None: never."""
         return None
 
-    def eligible_s(self, job: JobView, grid: GridView) -> float:  # noqa: ARG002  the neutral default
+    def eligible_s(self, job: JobView, grid: GridView) -> float:
         """Return the earliest start, in [submit, submit + slack]."""
         return job.submit_s

@@ -48,9 +48,9 @@ def register(policy: PolicyClass) -> PolicyClass:
     return policy
 
 
-for _policy in (Fifo, ShortestFirst, FirstFit, BestFit, Spread, RackLocal):
-    register(_policy)
-for _policy in (NoEnergyPolicy, PowerCap, SleepIdle, CarbonShift):
+_BUILT_IN: tuple[PolicyClass, ...] = (Fifo, ShortestFirst, FirstFit, BestFit, Spread, RackLocal)
+_BUILT_IN += (NoEnergyPolicy, PowerCap, SleepIdle, CarbonShift)
+for _policy in _BUILT_IN:
     register(_policy)
 
 

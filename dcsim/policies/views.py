@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 __all__ = [
     "ClusterView",
+    "FindFree",
     "GridView",
     "JobView",
     "JobsView",
@@ -77,8 +78,11 @@ class PlacementRequest:
     """(S,) servers whose accelerator type suits; None: all. A gang is placed on one type only."""
 
 
-class _FindFree(Protocol):
-    def __call__(self, free: int, start: int = 0) -> int: ...
+class FindFree(Protocol):
+    """Finds the first server from `start` on with exactly `free` whole free devices, or -1."""
+
+    def __call__(self, free: int, start: int = 0) -> int:
+        """Return the index of that server, or -1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ class ClusterView:
     """Accelerators of the largest server."""
     cpu_memory_binding: bool
     """False: no job of this run can lack CPU or memory where accelerators are free."""
-    find_free: _FindFree
+    find_free: FindFree
     """find_free(free, start=0): first server >= start with exactly `free` whole devices, else -1.
     A memory scan, much faster than building `room`."""
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import cast
 
 from dcsim.engine import Engine, EventLog
 from dcsim.errors import GuardError, PolicyError
 from dcsim.facility.servers import Held, quantised_w, share_units
 from dcsim.facility.sharing import Flow, SharedLinks
-from dcsim.policies.views import ClusterView, GridView, JobView, Placement, PlacementRequest
+from dcsim.policies.views import ClusterView, FindFree, GridView, JobView, Placement, PlacementRequest
 from dcsim.simulation.costing import Shape
 from dcsim.simulation.inputs import RunInputs
 from dcsim.simulation.kinds import LogKind, Order
@@ -131,7 +133,7 @@ class ClusterRun:
             **views,
             largest_server=int(fleet.total.max(initial=0)),
             cpu_memory_binding=self.inputs.cpu_memory_binding,
-            find_free=fleet.free_bytes.find,
+            find_free=cast("FindFree", fleet.free_bytes.find),
         )
 
     # -- the run ---------------------------------------------------------------------------------
@@ -256,7 +258,7 @@ class ClusterRun:
             fault = f"{counts} accelerators for a gang of {width}"
         elif not servers or servers[0] < 0 or servers[-1] >= len(self.fleet):
             fault = "a server that does not exist"
-        elif any(a >= b for a, b in zip(servers, servers[1:], strict=False)):
+        elif any(a >= b for a, b in pairwise(servers)):
             fault = "servers not ascending and distinct"
         elif (limit and len(servers) > limit) or (width == 0 and len(servers) != 1):
             fault = f"{len(servers)} servers where {limit or 1} are allowed"

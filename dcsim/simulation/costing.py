@@ -116,7 +116,9 @@ class CostModel:
             return Plan(speed, 0.0, 0.0, 0.0, busy_w / speed, busy_w, extrapolated=False, reasons=())
         cost = self._step_cost(shape.profile, accelerator, shape.devices, shape.batch)
         compute_s = cost.compute_s / (speed * shape.share)
-        inside_s = ring_bytes(shape.largest, cost.intra_allreduce_bytes) / accelerator.link_bandwidth_bytes_per_s
+        inside_s = (
+            ring_bytes(shape.largest, cost.intra_allreduce_bytes) / accelerator.link_bandwidth_bytes_per_s
+        )
         sent = ring_bytes(shape.servers, cost.allreduce_bytes)
         between_s = sent / self._network.server_bandwidth_bytes_per_s
         between_s += 2.0 * (shape.servers - 1) * self._network.latency_s
@@ -200,9 +202,7 @@ class CostModel:
             largest = min(width, server.spec.accelerators)
             name = server.accelerator.name if server.accelerator else ""
             gang_servers = -(-width // largest)
-            plan = self.plan(
-                Shape(int(profile), int(batch), width, name, 1.0, part, gang_servers, largest)
-            )
+            plan = self.plan(Shape(int(profile), int(batch), width, name, 1.0, part, gang_servers, largest))
             rate[row] = plan.rate
             if plan.busy_power_w > 0.0:
                 fraction[row] = min(1.0, plan.busy_energy_per_step_j * plan.rate / plan.busy_power_w)

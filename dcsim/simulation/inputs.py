@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import cast
 
@@ -247,13 +247,17 @@ def _memory_problems(
 
 
 def _jobs_view(jobs: JobTable, ideal_s: Floats, fraction: Floats) -> JobsView:
-    columns = [jobs.submit_s, jobs.accelerators, ideal_s, jobs.slack_s, jobs.tenant, fraction]
-    frozen = []
-    for column in columns:
-        view = column.view()
-        view.flags.writeable = False
-        frozen.append(view)
-    return JobsView(*frozen)
+    view = JobsView(
+        jobs.submit_s.view(),
+        jobs.accelerators.view(),
+        ideal_s.view(),
+        jobs.slack_s.view(),
+        jobs.tenant.view(),
+        fraction.view(),
+    )
+    for column in fields(view):
+        getattr(view, column.name).flags.writeable = False
+    return view
 
 
 def _checked(values: Floats, length: int, what: str, low: float, high: float) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 from dcsim.engine import Engine, EventLog
 from dcsim.facility.servers import quantised_w
@@ -61,8 +62,8 @@ class Progress:
                 self._put(running)
         if regrouped:
             # A job with two regrouped flows moves once; the fresh ones are in place already.
-            for running in dict.fromkeys(flow.owner for flow in regrouped):
-                self._put(running)  # type: ignore[arg-type]  # owners are running jobs
+            for owner in dict.fromkeys(flow.owner for flow in regrouped):
+                self._put(cast("RunningJob", owner))
         for group in changed:
             self._stale.update(group.users)
         if self._stale:
