@@ -38,9 +38,7 @@ if TYPE_CHECKING:
     from dcsim.results import RunResult, StoredRun, read_run, write_run
     from dcsim.simulation import simulate
     from dcsim.spec import LoadedScenario, Scenario, load_scenario
-    from dcsim.study.compare import compare
-    from dcsim.study.replay import replay
-    from dcsim.study.study import Study
+    from dcsim.study import Study, compare, replay
 
     __version__: str
 
@@ -74,11 +72,11 @@ _ROOM_OF = {
     "RunResult": "dcsim.results",
     "Scenario": "dcsim.spec",
     "StoredRun": "dcsim.results",
-    "Study": "dcsim.study.study",
-    "compare": "dcsim.study.compare",
+    "Study": "dcsim.study",
+    "compare": "dcsim.study",
     "load_scenario": "dcsim.spec",
     "read_run": "dcsim.results",
-    "replay": "dcsim.study.replay",
+    "replay": "dcsim.study",
     "simulate": "dcsim.simulation",
     "write_report": "dcsim.report",
     "write_run": "dcsim.results",

@@ -6,7 +6,7 @@ The names below load their module (and Arrow with it) on first use.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dcsim.results.run_result import RunResult
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["RunResult", "StoredRun", "read_run", "read_table", "verify_run", "write_run"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = "dcsim.results.run_result" if name == "RunResult" else "dcsim.results.store"
-    return getattr(import_module(module), name)
+    value: object = getattr(import_module(module), name)
+    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,13 @@ import numpy.typing as npt
 from dcsim.errors import ResultError
 from dcsim.results.schema import RESULT_VERSION, Column
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 __all__ = ["arrow_schema", "from_arrow", "to_arrow"]
 
 
-def arrow_schema(columns: Sequence[Column]) -> Any:
+def arrow_schema(columns: Sequence[Column]) -> pa.Schema:
     """Return the `pyarrow.Schema` of a table; each field carries its unit and meaning as metadata.
 
     >>> from dcsim.results.schema import JOBS
@@ -38,7 +41,7 @@ def arrow_schema(columns: Sequence[Column]) -> Any:
     return pa.schema(fields, metadata={"dcsim_result_version": str(RESULT_VERSION)})
 
 
-def to_arrow(table: Mapping[str, npt.NDArray[Any]], columns: Sequence[Column], name: str) -> Any:
+def to_arrow(table: Mapping[str, npt.NDArray[Any]], columns: Sequence[Column], name: str) -> pa.Table:
     """Return a `pyarrow.Table` over the given columns; contiguous numbers are not copied.
 
     Args:
@@ -63,7 +66,7 @@ def to_arrow(table: Mapping[str, npt.NDArray[Any]], columns: Sequence[Column], n
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _to_array(values: npt.NDArray[Any], kind: Any) -> Any:
+def _to_array(values: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
     if kind == pa.string():
@@ -82,7 +85,7 @@ def _check_columns(table: Mapping[str, npt.NDArray[Any]], columns: Sequence[Colu
         raise ResultError(f"{name}: columns of different lengths: {lengths}")
 
 
-def from_arrow(table: Any, columns: Sequence[Column], name: str) -> dict[str, npt.NDArray[Any]]:
+def from_arrow(table: pa.Table, columns: Sequence[Column], name: str) -> dict[str, npt.NDArray[Any]]:
     """Return numpy columns of a `pyarrow.Table`; text comes back as object arrays.
 
     Raises:

@@ -6,12 +6,16 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
-__all__ = ["canonical_json", "json_sha256", "jsonable", "pretty_json", "signed_json"]
+import numpy as np
+
+__all__ = ["Json", "canonical_json", "json_sha256", "jsonable", "pretty_json", "signed_json"]
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
-def jsonable(value: Any) -> Any:
+def jsonable(value: object) -> Json:
     """Return `value` with JSON types only: numpy scalars unwrapped, tuples as lists, NaN and infinities as null.
 
     JSON has no NaN; null is read back as NaN where a float column is expected.
@@ -23,14 +27,16 @@ def jsonable(value: Any) -> Any:
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [jsonable(item) for item in value]
-    if hasattr(value, "tolist") and not isinstance(value, str | bytes):
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, np.generic | np.ndarray):
         return jsonable(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    raise TypeError(f"{type(value).__name__} has no place in a JSON file")
 
 
-def canonical_json(value: Any) -> str:
+def canonical_json(value: object) -> str:
     """Return compact JSON with sorted keys; floats by their shortest exact repr.
 
     >>> canonical_json({"b": 0.1, "a": [1, None]})
@@ -41,12 +47,12 @@ def canonical_json(value: Any) -> str:
     )
 
 
-def pretty_json(value: Any) -> str:
+def pretty_json(value: object) -> str:
     """Return the same content for a reader: sorted, indented by two, one newline at the end."""
     return json.dumps(jsonable(value), sort_keys=True, indent=2, allow_nan=False, ensure_ascii=True) + "\n"
 
 
-def json_sha256(value: Any) -> str:
+def json_sha256(value: object) -> str:
     """Return the SHA-256 of the canonical JSON, in hexadecimal.
 
     >>> json_sha256({}) == hashlib.sha256(b"{}").hexdigest()
@@ -63,5 +69,5 @@ def signed_json(content: Mapping[str, Any], key: str) -> bytes:
     >>> signed_json({"a": 1, "sha256": "stale"}, "sha256") == signed_json({"a": 1}, "sha256")
     True
     """
-    plain = jsonable({name: value for name, value in content.items() if name != key})
+    plain = {name: jsonable(value) for name, value in content.items() if name != key}
     return pretty_json({**plain, key: json_sha256(plain)}).encode()

@@ -18,7 +18,15 @@ from dcsim.results.versions import dcsim_version, package_versions
 if TYPE_CHECKING:
     from dcsim.spec.scenario import Scenario
 
-__all__ = ["FORMAT", "MANIFEST", "build_manifest", "manifest_bytes", "read_manifest", "read_signed", "summary_of"]
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "build_manifest",
+    "manifest_bytes",
+    "read_manifest",
+    "read_signed",
+    "summary_of",
+]
 
 FORMAT = "dcsim-run"
 """Marks a folder as a run of dcsim."""
@@ -116,6 +124,4 @@ def read_signed(path: Path, form: str, key: str) -> dict[str, Any]:
 def summary_of(manifest: Mapping[str, Any]) -> dict[str, float | int | str]:
     """Return the summary row of a manifest, null read back as NaN."""
     row = manifest["summary"]
-    return {
-        column.name: math.nan if row[column.name] is None else row[column.name] for column in SUMMARY
-    }
+    return {column.name: math.nan if row[column.name] is None else row[column.name] for column in SUMMARY}

@@ -124,7 +124,9 @@ def summary_row(
     Args:
         jobs: the job table, columns of `schema.JOBS`.
         totals: the meter's `METER_TOTALS`, in the units their names say.
-        placement, energy, seed: which arm and seed.
+        placement: policy of the arm.
+        energy: policy of the arm.
+        seed: of the run.
         accelerators: of the cluster.
         end_s: end of the run in s.
         granted_s: accelerator-seconds granted where jobs share devices; None: of whole devices.

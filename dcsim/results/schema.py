@@ -84,7 +84,12 @@ SUMMARY = (
     Column("jct_p95_s", "float64", "s", "95th percentile, linear interpolation"),
     Column("wait_mean_s", "float64", "s", "mean start - submit of started jobs"),
     Column("makespan_s", "float64", "s", "first submit to last end"),
-    Column("accelerator_utilisation", "float64", "", "granted accelerator-seconds over all accelerator-seconds of the run"),
+    Column(
+        "accelerator_utilisation",
+        "float64",
+        "",
+        "granted accelerator-seconds over all accelerator-seconds of the run",
+    ),
     Column("energy_it_j", "float64", "J", "servers, storage, network"),
     Column("energy_facility_j", "float64", "J", "at the meter"),
     Column("pue", "float64", "", "energy_facility_j / energy_it_j"),

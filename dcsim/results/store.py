@@ -21,6 +21,8 @@ from dcsim.results.run_result import RunResult
 from dcsim.results.schema import EVENTS, JOBS, SERIES, Column
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from dcsim.spec.scenario import Scenario
 
 __all__ = ["RUN_LOG", "TABLES", "StoredRun", "read_run", "read_table", "verify_run", "write_run"]
@@ -97,7 +99,9 @@ def _write_table(result: RunResult, name: str, folder: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "rows": table.num_rows, "sha256": sha256_of_file(path)}
 
 
-def read_table(run_dir: Path, name: str, manifest: Mapping[str, Any] | None = None) -> dict[str, npt.NDArray[Any]]:
+def read_table(
+    run_dir: Path, name: str, manifest: Mapping[str, Any] | None = None
+) -> dict[str, npt.NDArray[Any]]:
     """Return one verified table of a run as numpy columns.
 
     Args:
@@ -128,7 +132,7 @@ def _verified_bytes(path: Path, manifest: Mapping[str, Any]) -> bytes:
     return raw
 
 
-def _parse(raw: bytes, path: Path) -> Any:
+def _parse(raw: bytes, path: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

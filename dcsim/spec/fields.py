@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias, Union
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, JsonValue
 from pydantic.fields import FieldInfo
 
 from dcsim.spec.model import SpecModel
@@ -35,6 +35,11 @@ class FieldType:
     """As a reader of the file counts: without the tags of unions."""
 
     @property
+    def origin(self) -> Annotation:
+        """The container without its parts: tuple, dict, Literal or Union; else the annotation."""
+        return _origin(self.annotation)
+
+    @property
     def model(self) -> type[SpecModel] | None:
         """The model, where the field is one."""
         kind = self.annotation
@@ -52,15 +57,22 @@ def field_type(location: Sequence[str | int]) -> FieldType:
     A part that no model knows (an unknown field, free-form policy parameters) has annotation None.
     """
     current, path = _unwrapped(Scenario, ()), list[str]()
+    mapping, tagged = current, False
     for part in location:
         if part == "[key]":
+            current = _unwrapped(typing.get_args(mapping.annotation)[0], ())
+            continue
+        if current.annotation is JsonValue:
+            # Pydantic tags each level of free-form JSON with its type: x.list.0.float is x.0.
+            if not (tagged := not tagged):
+                path.append(str(part))
             continue
         if _is_union(current.annotation):
             member = next((m for m in typing.get_args(current.annotation) if _tag(m) == part), None)
             current = _unwrapped(member, ())
             continue
         path.append(str(part))
-        current = _below(current, part)
+        mapping, current = current, _below(current, part)
     return FieldType(current.annotation, current.metadata, tuple(path))
 
 
@@ -68,7 +80,7 @@ def options(field: FieldType) -> tuple[str, ...]:
     """Return what a choice may be: the kinds of a union, the values of a literal, else nothing."""
     if _is_union(field.annotation):
         return tuple(tag for tag in map(_tag, typing.get_args(field.annotation)) if tag)
-    if typing.get_origin(field.annotation) is Literal:
+    if field.origin is Literal:
         return tuple(map(str, typing.get_args(field.annotation)))
     return ()
 
@@ -111,7 +123,7 @@ def _unwrapped(annotation: Annotation, metadata: tuple[Any, ...]) -> FieldType:
             annotation = annotation.__origin__
         else:
             members = [m for m in typing.get_args(annotation) if m is not type(None)]
-            if typing.get_origin(annotation) in {Union, types.UnionType} and len(members) == 1:
+            if _origin(annotation) in {Union, types.UnionType} and len(members) == 1:
                 annotation = members[0]
                 continue
             flat = [
@@ -122,13 +134,19 @@ def _unwrapped(annotation: Annotation, metadata: tuple[Any, ...]) -> FieldType:
             return FieldType(annotation, tuple(flat), ())
 
 
+def _origin(annotation: Annotation) -> Annotation:
+    """Return what an annotation is a case of, or the annotation itself."""
+    origin: Annotation = typing.get_origin(annotation)
+    return annotation if origin is None else origin
+
+
 def _below(field: FieldType, part: str | int) -> FieldType:
     """Return the type of one part of a field."""
     if field.model is not None:
         info = field.model.model_fields.get(str(part))
         return _unwrapped(info, ()) if info is not None else FieldType(None, (), ())
     arguments = typing.get_args(field.annotation)
-    origin = typing.get_origin(field.annotation)
+    origin = field.origin
     if origin is tuple and arguments:
         return _unwrapped(arguments[0], ())
     if origin is dict and len(arguments) == 2:
@@ -138,7 +156,7 @@ def _below(field: FieldType, part: str | int) -> FieldType:
 
 def _is_union(annotation: Annotation) -> bool:
     """Say whether an annotation is a choice between models by their `kind`."""
-    return typing.get_origin(annotation) in {Union, types.UnionType} and all(
+    return _origin(annotation) in {Union, types.UnionType} and all(
         _tag(member) for member in typing.get_args(annotation)
     )
 
@@ -165,7 +183,7 @@ def _noun(field: FieldType) -> str:
         return f"{article} {field.quantity.value} ({', '.join(_shown_units(field.quantity))})"
     if field.model is not None:
         return "a mapping of fields"
-    origin = typing.get_origin(field.annotation) or field.annotation
+    origin = field.origin
     return _NOUNS.get(origin, "a value")
 
 

@@ -26,11 +26,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("bandwith", ["power", "bandwidth"])
     "did you mean 'bandwidth'?"
     """
-    by_fold = {fold(candidate): candidate for candidate in sorted(known)}
-    # A unit or a prefix left out ("bandwidth" for "bandwidth_bytes_per_s") scores low in difflib.
-    started = [text for text in by_fold if len(name) >= 4 and text.startswith(fold(name))]
-    close = difflib.get_close_matches(fold(name)[:200], by_fold, n=1, cutoff=0.7) or started[:1]
-    close = close or difflib.get_close_matches(fold(name)[:200], by_fold, n=1, cutoff=0.55)
+    candidates = sorted(known)
+    typed = fold(name)[:200]
+    by_fold = {fold(candidate): candidate for candidate in candidates}
+    close = difflib.get_close_matches(typed, by_fold, n=1, cutoff=0.7)
+    if not close and len(typed) >= 4:
+        # "bandwith" for "server_bandwidth_bytes_per_s": one word of a long name, or the start of it.
+        words = {word: text for text in reversed(by_fold) for word in text.split("_") if len(word) >= 4}
+        close = [text for text in by_fold if typed in text][:1]
+        close = close or [words[word] for word in difflib.get_close_matches(typed, words, n=1, cutoff=0.8)]
+    close = close or difflib.get_close_matches(typed, by_fold, n=1, cutoff=0.55)
     return f"did you mean {by_fold[close[0]]!r}?" if close else ""
 
 

@@ -15,11 +15,7 @@ __all__ = ["PolicyChoice", "PolicySpec"]
 
 
 class PolicyChoice(SpecModel):
-    """One policy by its registry name, with its parameters; a bare name is enough.
-
-    >>> PolicySpec(placement="spread").placement
-    PolicyChoice(name='spread', parameters={})
-    """
+    """One policy by its registry name, with its parameters; a bare name is enough."""
 
     name: Name
     """Of the policy registry."""

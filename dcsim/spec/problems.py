@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -84,7 +83,7 @@ def _words(detail: ErrorDetails, field: FieldType, raised: object) -> Words:
     value = detail["input"]
     if isinstance(raised, QuantityError):
         return raised.got, _with_bounds(raised, field), raised.hint or _type_hint(value, field)
-    special = _SPECIAL.get(detail["type"])
+    special = _kind if detail["type"] == "model_attributes_type" and options(field) else _SPECIAL.get(detail["type"])
     if special is not None:
         return special(detail, field)
     if detail["type"] in _TYPE_ERRORS or detail["type"] in _RANGE_ERRORS:
@@ -94,7 +93,7 @@ def _words(detail: ErrorDetails, field: FieldType, raised: object) -> Words:
 
 _TYPE_ERRORS = frozenset({
     "int_type", "int_from_float", "int_parsing", "float_type", "float_parsing", "string_type", "bool_type",
-    "tuple_type", "list_type", "dict_type", "model_type", "model_attributes_type", "finite_number",
+    "tuple_type", "list_type", "dict_type", "model_type", "model_attributes_type",
 })  # fmt: skip
 _RANGE_ERRORS = frozenset({"greater_than", "greater_than_equal", "less_than", "less_than_equal"})
 
@@ -133,7 +132,7 @@ def _type_hint(value: object, field: FieldType) -> str:
         (isinstance(value, int | float) and expected is str, f"quote it: '{_show(value)}'"),
         (isinstance(value, float) and expected is int, _whole(value)),
         (_is_fraction(field), _percentage(value)),
-        (isinstance(value, dict) and typing.get_origin(expected) is tuple, "start each item with '- '"),
+        (isinstance(value, dict) and field.origin is tuple, "start each item with '- '"),
         (isinstance(value, list) and field.model is not None, "leave out the '- ': this is one mapping"),
     )
     return next((hint for applies, hint in hints if applies), "")
@@ -174,14 +173,20 @@ def _unknown(detail: ErrorDetails, _field: FieldType) -> Words:
     parent = field_type(detail["loc"][:-1])
     # The tag of a union stands last before the field: the union's member is what has the fields.
     known = tuple(parent.model.model_fields) if parent.model is not None else ()
-    name = str(detail["loc"][-1])
-    hint = nearest(name, known)
-    elsewhere = [place for place, other in iter_fields() if other == name and place]
-    if not hint and elsewhere:
-        hint = f"it belongs in {elsewhere[0]}"
-    elif not hint and name in {other for _, other in iter_fields()}:
-        hint = "it belongs at the top level"
+    hint = nearest(str(detail["loc"][-1]), known) or _elsewhere(str(detail["loc"][-1]))
     return "an unknown field", f"one of {', '.join(known)}" if known else "a known field", hint
+
+
+def _elsewhere(name: str) -> str:
+    """Return in which part of a scenario a field of this or a similar name belongs, "" if in none."""
+    places: dict[str, str] = {}
+    for place, other in iter_fields():
+        places.setdefault(other, place or "the top level")
+    if name in places:
+        return f"it belongs in {places[name]}".replace("in the top", "at the top")
+    similar = nearest(name, places)
+    meant = similar.split("'")[1] if similar else ""
+    return f"did you mean {meant!r} in {places[meant]}?".replace("in the top", "at the top") if meant else ""
 
 
 def _choice(detail: ErrorDetails, field: FieldType) -> Words:
@@ -212,6 +217,11 @@ def _guess_kind(value: Mapping[str, Any], field: FieldType) -> str:
     return best if best and shared[best] else ""
 
 
+def _finite(detail: ErrorDetails, field: FieldType) -> Words:
+    expected = describe(field).replace("a value", "a number")
+    return _show(detail["input"]), expected.replace("a number", "a finite number"), ""
+
+
 def _name(detail: ErrorDetails, _field: FieldType) -> Words:
     expected = "a name: letters, digits, '_', '-' and '.', the first a letter or digit"
     return _show(detail["input"]), expected, "spaces and accents go into `description`"
@@ -230,6 +240,7 @@ def _length(detail: ErrorDetails, field: FieldType) -> Words:
 
 _SPECIAL: Mapping[str, Callable[[ErrorDetails, FieldType], Words]] = {
     "missing": _missing,
+    "finite_number": _finite,
     "extra_forbidden": _unknown,
     "literal_error": _choice,
     "union_tag_invalid": _kind,

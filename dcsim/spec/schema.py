@@ -17,6 +17,10 @@ def json_schema() -> dict[str, Any]:
     (unit texts, sums, names that must exist) is left to `load_scenario` and `check_scenario`.
     """
     schema = Scenario.model_json_schema(mode="validation")
+    for part in schema["$defs"].values():
+        # A union is told apart by `kind`, so a file must write it though the model has a default.
+        if "const" in part.get("properties", {}).get("kind", {}):
+            part["required"] = ["kind", *part.get("required", [])]
     head = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "dcsim scenario",

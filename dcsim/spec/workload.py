@@ -93,7 +93,9 @@ class JobKindSpec(SpecModel):
     batch_per_accelerator: int | None = Field(default=None, ge=1, strict=True)
     """Samples a step on each accelerator; None: the profile's largest measured."""
     widths: dict[Width, Annotated[Number, Field(gt=0)]] = Field(
-        default={1: 0.70, 2: 0.10, 4: 0.10, 8: 0.10}, min_length=1
+        default={1: 0.70, 2: 0.10, 4: 0.10, 8: 0.10},
+        min_length=1,
+        json_schema_extra={"propertyNames": {"pattern": "^[1-9][0-9]{0,6}$"}},
     )
     """Gang width in accelerators -> weight."""
     deferrable_fraction: Fraction = 0.3

@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -144,20 +144,15 @@ class _Reader:
             self.refuse(line, (), "deeper nesting", f"at most {MAX_DEPTH} levels")
             raise _LimitError
         if isinstance(event, yaml.AliasEvent):
-            self.refuse(
-                line,
-                path,
-                f"the alias *{_short(event.anchor or '')}",
-                "the value itself",
-                "write it out again",
-            )
+            alias = _short(event.anchor or "")
+            self.refuse(line, path, f"the alias *{alias}", "the value itself", "write it out again")
             return None
         self.refuse_decorations(event, line, path)
         if isinstance(event, yaml.MappingStartEvent):
             return self.mapping(events, path)
         if isinstance(event, yaml.SequenceStartEvent):
             return self.sequence(events, path)
-        return self.scalar(event, line, path)
+        return self.scalar(cast("yaml.ScalarEvent", event), line, path)
 
     def refuse_decorations(self, event: yaml.Event, line: int, path: Path) -> None:
         """Refuse anchors and tags."""
@@ -219,9 +214,9 @@ class _Reader:
             result.append(self.node(event, events, here))
         return result
 
-    def scalar(self, event: yaml.Event, line: int, path: Path) -> str | int | float | bool | None:
+    def scalar(self, event: yaml.ScalarEvent, line: int, path: Path) -> str | int | float | bool | None:
         """Return a text, or what the YAML 1.2 core schema makes of it where it has no quotes."""
-        text = str(event.value)
+        text = event.value
         if event.style:
             return text
         if text in _WORDS:

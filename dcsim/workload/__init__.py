@@ -1,1 +1,1 @@
-"""To be described."""
+"""Jobs: what they cost (profiles), where they come from (generator, traces), and the table a run reads."""

@@ -32,7 +32,7 @@ _EXAMPLES = 20
 """Kinds of jobs named that fit no server; the rest is counted."""
 
 
-def build_jobs(  # noqa: PLR0917  what a run has at hand when it asks for its jobs
+def build_jobs(
     scenario: Scenario,
     seed: int,
     base_dir: Path,
@@ -43,8 +43,8 @@ def build_jobs(  # noqa: PLR0917  what a run has at hand when it asks for its jo
     """Return the jobs of a run, all of which can be placed on the empty cluster.
 
     Every job that names a profile comes back with `steps`: a run time becomes steps by the ideal step
-    time on `reference_accelerator`. A trace's default profile goes to jobs of whole accelerators only,
-    because what a part of a device does to a step was not measured.
+    time on `reference_accelerator`, longer where a job has but a share of its device. A trace's default
+    profile goes to every job on accelerators that names none.
 
     Args:
         scenario: For its workload, cluster and calendar.
@@ -249,21 +249,23 @@ def _with_steps(
         cost = step_cost(profile, reference, width, batch, measured_on=catalogue.get(profile.device))
         step_s[i] = ideal_step_time_s(cost, reference, width)
     steps, duration_s = table.steps.copy(), table.duration_s.copy()
-    whole = np.maximum(1.0, np.rint(part.duration_s / step_s[inverse]))
+    whole = np.maximum(1.0, np.rint(part.duration_s * part.accelerator_share / step_s[inverse]))
     steps[timed] = np.where(part.duration_s > 0, whole, 0.0)
     duration_s[timed] = np.nan
     return replace(table, steps=steps, duration_s=duration_s)
 
 
 def _with_default_profile(table: JobTable, name: str) -> JobTable:
-    """Return the table with profile `name` at jobs of whole accelerators that name none."""
+    """Return the table with profile `name` at jobs on accelerators that name none."""
     names = table.profile_names if name in table.profile_names else (*table.profile_names, name)
-    without = table.profile < 0
-    fits = without & (table.accelerators > 0) & (table.accelerator_share == 1.0)
-    left = int(np.count_nonzero(without & ~fits))
+    fits = (table.profile < 0) & (table.accelerators > 0)
     table = replace(table, profile_names=names, profile=np.where(fits, names.index(name), table.profile))
-    note = f"{left} jobs without whole accelerators keep their run time instead of profile {name}"
-    return table.with_notes(note) if left else table
+    left = int(np.count_nonzero(table.profile < 0))
+    return (
+        table.with_notes(f"{left} CPU-only jobs keep their run time instead of profile {name}")
+        if left
+        else table
+    )
 
 
 def _distinct(*columns: npt.NDArray[np.float64] | Ints) -> tuple[Ints, Ints, Ints]:

@@ -38,7 +38,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-def generate_jobs(  # noqa: PLR0917  the six things a generated trace depends on
+def generate_jobs(
     spec: GeneratedWorkloadSpec,
     seed: int,
     profiles: Mapping[str, LoadedProfile],

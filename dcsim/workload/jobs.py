@@ -130,7 +130,7 @@ class JobTable:
         return replace(self, notes=(*self.notes, *notes))
 
 
-def job_table(  # one argument a column
+def job_table(
     *,
     submit_s: npt.ArrayLike,
     job_id: Sequence[str] | None = None,
@@ -150,22 +150,9 @@ def job_table(  # one argument a column
 ) -> JobTable:
     """Build a checked, sorted JobTable from plain columns; scalars hold for every job.
 
-    Args:
-        submit_s: Arrival times [s], shape (J,) or one number.
-        job_id: Names; None: job-0, job-1, ... in the order given.
-        accelerators: Gang width [devices].
-        accelerator_share: Part of the one device, (0, 1].
-        max_servers: Servers a gang may span; 0: any number.
-        cpu_cores: Total [cores]; 0: in proportion to accelerators.
-        memory_bytes: Total [B]; 0: in proportion to accelerators.
-        duration_s: Run time at reference speed [s]; NaN where `steps` is given.
-        steps: Optimizer steps; NaN where `duration_s` is given.
-        profile: Cost profile names; "" for none.
-        batch_per_accelerator: Samples; 0: the profile's largest measured batch.
-        slack_s: How long a job may be held back [s].
-        tenant: Who submits.
-        accelerator_types: Catalogue names joined by "|"; "" for any.
-        notes: Remarks for the manifest.
+    Args are the columns of JobTable, each an array (J,) or one value, in its units; NaN where the other
+    of `duration_s` and `steps` is given. Texts are names, "" for none, accelerator types joined by "|".
+    `job_id` None: job-0, job-1, ... in the order given.
 
     Raises:
         TraceError: With every broken invariant of JobTable.check.
@@ -175,7 +162,7 @@ def job_table(  # one argument a column
     (('job-1', 'job-0'), [0.0, 60.0])
     """
     count = np.atleast_1d(np.asarray(submit_s)).shape[0]
-    floats = {
+    numbers = {
         "submit_s": submit_s,
         "accelerator_share": accelerator_share,
         "cpu_cores": cpu_cores,
@@ -183,19 +170,14 @@ def job_table(  # one argument a column
         "duration_s": duration_s,
         "steps": steps,
         "slack_s": slack_s,
-    }
-    counts = {
         "accelerators": accelerators,
         "max_servers": max_servers,
         "batch_per_accelerator": batch_per_accelerator,
     }
-    arrays: dict[str, Floats | Ints] = {
-        name: _column(name, value, count, np.float64) for name, value in floats.items()
-    }
-    arrays |= {name: _column(name, value, count, np.int64) for name, value in counts.items()}
+    arrays = {name: _column(name, value, count) for name, value in numbers.items()}
     names: dict[str, tuple[str, ...]] = {}
     for name, texts in {"profile": profile, "tenant": tenant, "accelerator_types": accelerator_types}.items():
-        arrays[name], names[name] = encode(texts, count)
+        arrays[name], names[name] = _encode(texts, count)
     table = JobTable(
         job_id=tuple(job_id) if job_id is not None else tuple(f"job-{i}" for i in range(count)),
         **arrays,  # type: ignore[arg-type]  # each name has its own element type, set just above
@@ -207,10 +189,10 @@ def job_table(  # one argument a column
     return _checked(table)
 
 
-def encode(texts: str | Iterable[str], count: int) -> tuple[Ints, tuple[str, ...]]:
+def _encode(texts: str | Iterable[str], count: int) -> tuple[Ints, tuple[str, ...]]:
     """Return (codes (count,), names by first appearance) of a text column; "" has code -1.
 
-    >>> encode(["b", "", "b", "a"], 4)
+    >>> _encode(["b", "", "b", "a"], 4)
     (array([ 0, -1,  0,  1]), ('b', 'a'))
     """
     if isinstance(texts, str):
@@ -259,16 +241,17 @@ def _array_columns() -> tuple[str, ...]:
     return (*_FLOAT_COLUMNS, *_COUNT_COLUMNS, *_CODE_COLUMNS)
 
 
-def _column(name: str, value: npt.ArrayLike, count: int, dtype: type) -> Floats | Ints:
+def _column(name: str, value: npt.ArrayLike, count: int) -> Floats | Ints:
     """Return `value` as a (count,) array, refusing what only looks like a number."""
     array = np.asarray(value)
     if array.dtype.kind not in "iuf":
         raise TraceError([Problem("jobs", None, name, f"{array.dtype} values", "numbers")])
-    if dtype is np.int64 and array.dtype.kind == "f" and not np.all(array == np.floor(array)):
+    whole = name in _COUNT_COLUMNS
+    if whole and array.dtype.kind == "f" and not np.all(array == np.floor(array)):
         raise TraceError([Problem("jobs", None, name, "fractions or NaN", "whole numbers")])
     if array.ndim and array.shape != (count,):
         raise TraceError([Problem("jobs", None, name, f"shape {array.shape}", f"shape ({count},)")])
-    return np.array(np.broadcast_to(array, (count,)), dtype=dtype)
+    return np.array(np.broadcast_to(array, (count,)), dtype=np.int64 if whole else np.float64)
 
 
 def _checked(table: JobTable) -> JobTable:
@@ -276,9 +259,26 @@ def _checked(table: JobTable) -> JobTable:
     problems = list(_length_problems(table))
     if problems:
         raise TraceError(problems)
-    ordered = table.sorted()
+    ordered = table if _in_order(table) else _recoded(table.sorted())
     ordered.check()
     return ordered
+
+
+def _recoded(table: JobTable) -> JobTable:
+    """Return the table with names numbered as the jobs come, so that the order of a file does not show."""
+    changes: dict[str, Any] = {}
+    for column, field_name in (
+        ("profile", "profile_names"),
+        ("tenant", "tenant_names"),
+        ("accelerator_types", "type_constraints"),
+    ):
+        names, codes = getattr(table, field_name), getattr(table, column)
+        used, first = np.unique(codes[codes >= 0], return_index=True)
+        order = used[np.argsort(first)]
+        new = np.full(len(names) + 1, -1, dtype=np.int64)  # the last entry is that of code -1
+        new[order] = np.arange(len(order))
+        changes |= {column: new[codes], field_name: tuple(names[code] for code in order.tolist())}
+    return replace(table, **changes)
 
 
 def _in_order(table: JobTable) -> bool:

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from dcsim.workload.jobs import JobTable
+from dcsim.workload.readers.native import read_native, write_jobs
+from dcsim.workload.readers.openb import read_openb, read_openb_nodes
+from dcsim.workload.readers.philly import read_philly
 
-__all__ = ["read_trace"]
+__all__ = ["read_native", "read_openb", "read_openb_nodes", "read_philly", "read_trace", "write_jobs"]
 
 
 def read_trace(
@@ -26,9 +29,5 @@ def read_trace(
     Raises:
         TraceError: With every problem of the file, by line.
     """
-    from dcsim.workload.readers.native import read_native
-    from dcsim.workload.readers.openb import read_openb
-    from dcsim.workload.readers.philly import read_philly
-
     reader = {"native": read_native, "openb": read_openb, "philly": read_philly}[trace_format]
     return reader(path, on_bad=on_bad)

@@ -21,6 +21,7 @@ from dcsim.workload.readers.rows import (
     OnBad,
     Rows,
     broken_type_lists,
+    check_size,
     defaults,
     header_problems,
     read_csv_rows,
@@ -190,6 +191,7 @@ def _read_parquet_rows(path: Path) -> Rows:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    check_size(path)
     try:
         table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
     except (pa.ArrowException, OSError) as error:

@@ -27,6 +27,7 @@ __all__ = [
     "OnBad",
     "Rows",
     "broken_type_lists",
+    "check_size",
     "defaults",
     "header_problems",
     "read_csv_rows",
@@ -180,7 +181,7 @@ def read_csv_rows(path: Path, fields: Sequence[Field]) -> Rows:
         TraceError: Unreadable, not UTF-8, empty, or a header with unknown, missing or repeated columns.
             Malformed rows are in the `problems` of what is returned.
     """
-    _check_size(path)
+    check_size(path)
     rows = _bulk(path, fields)
     return rows if rows is not None else _one_by_one(path, fields)
 
@@ -248,7 +249,7 @@ def defaults(fields: Sequence[Field], given: Mapping[str, Any], count: int) -> I
             yield column, np.full(count, float(column.default))
 
 
-def _check_size(path: Path) -> None:
+def check_size(path: Path) -> None:
     """Raise TraceError where there is no file, or one too large."""
     try:
         size = path.stat().st_size

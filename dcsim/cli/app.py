@@ -1,0 +1,51 @@
+"""All commands of `dcsim`, put together."""
+
+from __future__ import annotations
+
+import typer
+
+from dcsim.cli.imports import import_cluster, import_trace
+from dcsim.cli.outcome import CleanGroup
+from dcsim.cli.runs import compare, replay, report, run
+from dcsim.cli.scenarios import check, schema
+from dcsim.cli.show import describe_trace, hardware, policies, show_profile, version
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="dcsim",
+    cls=CleanGroup,
+    help="Simulate AI data centres: jobs, servers, network, storage, power, cooling and grid.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_trace = typer.Typer(help="Read job traces.", no_args_is_help=True)
+_cluster = typer.Typer(help="Read descriptions of clusters.", no_args_is_help=True)
+_profile = typer.Typer(help="Read cost profiles.", no_args_is_help=True)
+
+_SIMULATE = "Simulate"
+_PREPARE = "Prepare"
+_LOOK_UP = "Look up"
+
+app.command(rich_help_panel=_SIMULATE)(run)
+app.command(rich_help_panel=_SIMULATE)(compare)
+app.command(rich_help_panel=_SIMULATE)(report)
+app.command(rich_help_panel=_SIMULATE)(replay)
+app.command(rich_help_panel=_PREPARE)(check)
+app.command(rich_help_panel=_PREPARE)(schema)
+app.add_typer(_trace, name="trace", rich_help_panel=_PREPARE)
+app.add_typer(_cluster, name="cluster", rich_help_panel=_PREPARE)
+app.command(rich_help_panel=_LOOK_UP)(hardware)
+app.command(rich_help_panel=_LOOK_UP)(policies)
+app.add_typer(_profile, name="profile", rich_help_panel=_LOOK_UP)
+app.command(rich_help_panel=_LOOK_UP)(version)
+_trace.command("import")(import_trace)
+_trace.command("describe")(describe_trace)
+_cluster.command("import")(import_cluster)
+_profile.command("show")(show_profile)
+
+
+def main() -> None:
+    """Run the command line of this process and exit: 0 done, 2 unusable input, 1 failed, 130 interrupted."""
+    app(prog_name="dcsim")

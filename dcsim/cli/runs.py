@@ -1,0 +1,183 @@
+"""`dcsim run`, `compare`, `report` and `replay`: from scenarios to results."""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dcsim.cli.options import Data, Profiles, ScenarioFile, declare_data_folders, policy_names
+from dcsim.cli.outcome import FAILED, say
+from dcsim.cli.scenarios import read_scenario
+
+if TYPE_CHECKING:
+    from dcsim.spec import Scenario
+    from dcsim.study import Progress, Study
+
+__all__ = ["Executor", "compare", "replay", "report", "run"]
+
+Seed = Annotated[
+    int | None,
+    typer.Option(min=0, metavar="N", help="Of the random streams; the scenario's own if not given."),
+]
+RunOut = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Store the run there; nothing is written if not given.")
+]
+StudyOut = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the study.")]
+StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY_DIR", help="Folder that `dcsim compare` wrote.")]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN_DIR", help="Folder that `dcsim run` or `compare` wrote.")
+]
+Seeds = Annotated[
+    int, typer.Option(min=1, metavar="N", help="How many seeds, counted up from the scenario's.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes; one a core if not given.")]
+
+
+class Executor(StrEnum):
+    """Where the runs of a study take place."""
+
+    PROCESS = "process"
+    INLINE = "inline"
+    RAY = "ray"
+
+
+Where = Annotated[
+    Executor,
+    typer.Option(
+        metavar="process|inline|ray",
+        help="Runs take place in processes, in this one, or on a Ray cluster (extra ray).",
+    ),
+]
+One = Annotated[str | None, typer.Option(metavar="NAME", help="Policy to use; the scenario's if not given.")]
+Several = Annotated[
+    str | None, typer.Option(metavar="A,B,...", help="Policies to compare; the scenario's if not given.")
+]
+
+
+def run(
+    scenario: ScenarioFile,
+    *,
+    seed: Seed = None,
+    placement: One = None,
+    energy: One = None,
+    ordering: One = None,
+    out: RunOut = None,
+    profiles: Profiles = None,
+    data: Data = None,
+) -> None:
+    """Run a scenario once and print what it took."""
+    from dcsim.report import print_run
+    from dcsim.results import write_run
+    from dcsim.simulation import simulate
+
+    loaded = read_scenario(scenario, profiles=profiles, data=data)
+    chosen = _with_policies(loaded.scenario, placement=placement, energy=energy, ordering=ordering)
+    began = time.perf_counter()
+    result = simulate(chosen, chosen.seed if seed is None else seed, base_dir=loaded.base_dir)
+    log = {"simulated_in_s": time.perf_counter() - began}
+    print_run(result)
+    if out is not None:
+        write_run(result, out, scenario=chosen, base_dir=loaded.base_dir, log=log)
+        typer.echo(f"wrote {out}")
+
+
+def compare(
+    scenario: ScenarioFile,
+    *,
+    placement: Several = None,
+    energy: Several = None,
+    ordering: Several = None,
+    seeds: Seeds = 5,
+    out: StudyOut = Path("study"),
+    executor: Where = Executor.PROCESS,
+    workers: Workers = None,
+    profiles: Profiles = None,
+    data: Data = None,
+) -> None:
+    """Compare policies on the same seeds; write report.html and summary.csv.
+
+    Every combination of the policies given is an arm; differences are paired by seed, with 95 % intervals.
+    Say the same command again after an interruption: finished runs are kept.
+    """
+    from dcsim.report import print_study, write_report
+    from dcsim.study import compare as compare_policies
+
+    loaded = read_scenario(scenario, profiles=profiles, data=data)
+    policies = loaded.scenario.policies
+    first = loaded.scenario.seed
+    study = compare_policies(
+        loaded,
+        placements=policy_names("placement", placement or policies.placement.name),
+        energies=policy_names("energy", energy or policies.energy.name),
+        orderings=policy_names("ordering", ordering or policies.ordering.name),
+        seeds=range(first, first + seeds),
+        out=out,
+        executor=executor.value,
+        workers=workers,
+        progress=_say_progress,
+    )
+    print_study(study)
+    page = write_report(out)
+    typer.echo(f"wrote {page}\nwrote {out / 'summary.csv'}")
+    _say_failures(study)
+
+
+def _say_progress(progress: Progress) -> None:
+    width = len(str(progress.total))
+    say(f"[{progress.done:{width}}/{progress.total}] {progress.cell}: {progress.state}")
+
+
+def _say_failures(study: Study) -> None:
+    """Say which runs failed and how to see each fail alone, and exit."""
+    if not study.failed:
+        return
+    for failure in study.failed:
+        say(f"failed: {failure.arm}, seed {failure.seed}: {failure.error}\n  {failure.replay}")
+    raise typer.Exit(FAILED)
+
+
+def report(study: StudyFolder) -> None:
+    """Print the table of a study again and write its report.html."""
+    from dcsim.report import print_study, write_report
+    from dcsim.study import read_study
+
+    print_study(read_study(study))
+    typer.echo(f"wrote {write_report(study)}")
+
+
+def replay(run_dir: RunFolder, *, data: Data = None) -> None:
+    """Run a stored run again and prove that it gives the same bytes.
+
+    Exits with 1 if it does not.
+    """
+    from dcsim.study import replay as replay_run
+
+    declare_data_folders(data)
+    outcome = replay_run(run_dir)
+    typer.echo(str(outcome))
+    if not outcome.identical:
+        raise typer.Exit(FAILED)
+
+
+def _with_policies(
+    scenario: Scenario, *, placement: str | None, energy: str | None, ordering: str | None
+) -> Scenario:
+    """Return the scenario with the policies given on the command line; the others stay as written."""
+    from dcsim.spec.policy import PolicyChoice
+
+    given = {"placement": placement, "energy": energy, "ordering": ordering}
+    update: dict[str, PolicyChoice] = {}
+    for kind, name in given.items():
+        if name is None or name == getattr(scenario.policies, kind).name:
+            continue
+        names = policy_names(kind, name)
+        if len(names) > 1:
+            raise typer.BadParameter(
+                "one policy to a run; use `dcsim compare` for more", param_hint=f"--{kind}"
+            )
+        update[kind] = PolicyChoice(name=names[0])
+    return scenario.model_copy(update={"policies": scenario.policies.model_copy(update=update)})

@@ -1,0 +1,140 @@
+"""`dcsim check` and `dcsim schema`, and how commands read the scenario they are given."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dcsim.cli.options import Data, Profiles, ScenarioFile, declare_data_folders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dcsim.errors import Problem
+    from dcsim.spec import LoadedScenario, Scenario
+
+__all__ = ["check", "read_scenario", "schema"]
+
+
+def check(scenario: ScenarioFile, *, profiles: Profiles = None, data: Data = None) -> None:
+    """Check a scenario and print every problem, or what looks unlikely in it.
+
+    Exits with 2 if there is a problem; warnings alone exit with 0.
+    """
+    from dcsim.errors import ScenarioError
+    from dcsim.facility.hardware import CATALOGUE
+    from dcsim.spec import plausibility
+
+    loaded = read_scenario(scenario, profiles=profiles, data=data)
+    problems = _file_problems(loaded)
+    if problems:
+        raise ScenarioError(problems)
+    unlikely = plausibility(loaded.scenario, CATALOGUE)
+    for warning in unlikely:
+        typer.echo(f"warning: {warning}")
+    count = len(unlikely)
+    typer.echo(f"{scenario}: sound, {count or 'no'} warning{'' if count == 1 else 's'}")
+
+
+def schema(
+    *,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it there instead of printing it.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema of scenarios, for editors."""
+    from dcsim.results.files import write_atomically
+    from dcsim.spec import json_schema_text
+
+    text = json_schema_text()
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_atomically(out, text.encode())
+    typer.echo(f"wrote {out}")
+
+
+def read_scenario(path: Path, *, profiles: Path | None, data: list[Path] | None) -> LoadedScenario:
+    """Return the scenario in `path`, wholly checked, with the cost profiles in `profiles` in place of its own.
+
+    Args:
+        path: the YAML file.
+        profiles: folder of NAME.json files, or None.
+        data: more folders that its data paths may lead into.
+
+    Raises:
+        ScenarioError: with every problem.
+        typer.BadParameter: a folder does not exist, or holds no profile that the scenario uses.
+    """
+    from dcsim.errors import ScenarioError
+    from dcsim.facility.hardware import CATALOGUE
+    from dcsim.facility.weather import SITES
+    from dcsim.policies import known_policies
+    from dcsim.spec import check_scenario, load_scenario, scenario_sha256
+
+    declare_data_folders(data)
+    loaded = load_scenario(path)
+    if profiles is not None:
+        scenario = _with_profiles(loaded.scenario, loaded.base_dir, profiles)
+        loaded = dataclasses.replace(loaded, scenario=scenario, sha256=scenario_sha256(scenario))
+    problems = check_scenario(
+        loaded.scenario,
+        loaded.base_dir,
+        catalogue=CATALOGUE,
+        known_policies={kind: tuple(known_policies(kind)) for kind in ("ordering", "placement", "energy")},
+        known_sites=tuple(SITES),
+        file=str(path),
+        lines=loaded.lines,
+    )
+    if problems:
+        raise ScenarioError(problems)
+    return loaded
+
+
+def _file_problems(loaded: LoadedScenario) -> list[Problem]:
+    """Return what is wrong with the jobs, profiles, weather and grid series that a scenario names."""
+    from dcsim.errors import InputError
+    from dcsim.facility.grid import build_grid, start_of
+    from dcsim.facility.weather import build_weather
+    from dcsim.simulation.inputs import prepare
+
+    scenario, base_dir = loaded.scenario, loaded.base_dir
+    parts: tuple[Callable[[], object], ...] = (
+        lambda: prepare(scenario, scenario.seed, base_dir),
+        lambda: build_weather(scenario.weather, start_of(scenario.grid), base_dir),
+        lambda: build_grid(scenario.grid, base_dir),
+    )
+    problems: dict[Problem, None] = {}
+    for build in parts:
+        try:
+            build()
+        except InputError as error:
+            problems |= dict.fromkeys(error.problems)
+    return list(problems)
+
+
+def _with_profiles(scenario: Scenario, base_dir: Path, folder: Path) -> Scenario:
+    """Let the profiles found in `folder` stand in for those of the same name."""
+    from dcsim.workload.profile_store import used_profiles
+
+    if not folder.is_dir():
+        raise typer.BadParameter(f"{folder} is not a folder", param_hint="--profiles")
+    names = [name for name in used_profiles(scenario) if (folder / f"{name}.json").is_file()]
+    if not names:
+        wanted = ", ".join(f"{name}.json" for name in used_profiles(scenario)) or "none"
+        raise typer.BadParameter(
+            f"{folder} holds no profile that the scenario uses ({wanted})", param_hint="--profiles"
+        )
+    declare_data_folders([folder])
+    # A bare name keeps the scenario, and so its hash, the same wherever the folder lies.
+    taken = {name: _file_of(name, base_dir, folder) for name in names}
+    return scenario.model_copy(update={"profiles": {**scenario.profiles, **taken}})
+
+
+def _file_of(name: str, base_dir: Path, folder: Path) -> str:
+    file = f"{name}.json"
+    beside_scenario = base_dir / file
+    return str((folder / file).resolve()) if beside_scenario.exists() else file

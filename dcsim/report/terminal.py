@@ -1,0 +1,151 @@
+"""Results on the terminal: one run as a list, a study as two aligned tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dcsim.report.display import LABELS, difference_text, scale_for, verdict_mark
+from dcsim.results.run_result import RunResult
+from dcsim.study.arms import Arm
+from dcsim.study.statistics import PairedDifference
+from dcsim.study.study import Study
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+__all__ = ["difference_table", "mean_table", "print_run", "print_study", "run_table"]
+
+_SHORT = {
+    "jct_mean_s": "JCT",
+    "wait_mean_s": "Wait",
+    "accelerator_utilisation": "Util.",
+    "energy_facility_j": "Energy",
+    "pue": "PUE",
+    "carbon_kg": "Carbon",
+    "cost_usd": "Cost",
+}
+"""Headings that leave room for figures in 80 columns; JCT is job completion time, energy the facility's."""
+_DIFFERENCE_METRICS = ("jct_mean_s", "energy_facility_j", "carbon_kg", "cost_usd")
+_STYLE = {"better": "green", "worse": "red"}
+
+
+def _new_table(title: str, caption: str | None = None) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    return Table(
+        title=Text(title, style="bold"),
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def run_table(result: RunResult) -> Table:
+    """Return the summary of one run: metric, value, unit."""
+    from rich.text import Text
+
+    title = (
+        f"{result.scenario_name}: {result.ordering}, {result.placement}, {result.energy}, seed {result.seed}"
+    )
+    table = _new_table(title)
+    table.add_column("Metric")
+    table.add_column("Value", justify="right")
+    table.add_column("Unit")
+    for metric, label in LABELS.items():
+        value = result.summary[metric]
+        if isinstance(value, str):
+            continue
+        scale = scale_for(metric, [float(value)])
+        shown = f"{value:,}" if isinstance(value, int) else scale.text(float(value))
+        table.add_row(label, Text(shown), Text(scale.unit))
+    return table
+
+
+def mean_table(study: Study) -> Table:
+    """Return the mean of each arm over its seeds, with the half-width of its 95 % interval."""
+    from rich.text import Text
+
+    seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) != 1 else ''}"
+    table = _new_table(
+        f"{study.scenario_name}: mean of {seeds} \u00b1 95 % interval (modelled, not measured)"
+    )
+    table.add_column("Arm", no_wrap=True)
+    columns = []
+    for metric, label in _SHORT.items():
+        intervals = [study.interval(arm, metric) for arm in study.arms]
+        scale = scale_for(metric, [interval.mean for interval in intervals])
+        table.add_column(f"{label}\n{scale.unit}", justify="right", no_wrap=True)
+        columns.append(
+            [scale.interval_text(interval).replace(" \u00b1", "\n\u00b1") for interval in intervals]
+        )
+    for arm, *cells in zip(study.arms, *columns, strict=True):
+        table.add_row(Text(_two_lines(arm)), *(Text(cell) for cell in cells))
+    return table
+
+
+def _two_lines(arm: Arm) -> str:
+    """Two lines, since figures take two."""
+    first, rest = arm.label.split(" + ", 1)
+    return f"{first}\n+ {rest}"
+
+
+def difference_table(study: Study) -> Table:
+    """Return each arm against the baseline, seed by seed, with intervals and marks."""
+    from rich.text import Text
+
+    table = _new_table(
+        f"Against {study.baseline.label}, paired by seed: relative difference [95 % interval]",
+        caption="\u2713 better, \u2717 worse, ~ no clear difference (Holm-corrected over the arms)",
+    )
+    table.add_column("Arm", no_wrap=True)
+    for metric in _DIFFERENCE_METRICS:
+        table.add_column(_SHORT[metric], justify="right", no_wrap=True)
+    found = {(d.arm, d.metric): d for d in study.differences()}
+    for arm in study.arms:
+        if arm != study.baseline:
+            cells = [_difference_cell(found[arm.name, metric]) for metric in _DIFFERENCE_METRICS]
+            table.add_row(Text(_two_lines(arm)), *cells)
+    return table
+
+
+def _difference_cell(difference: PairedDifference) -> Text:
+    from rich.text import Text
+
+    value, interval = difference_text(difference)
+    text = Text(f"{value} {verdict_mark(difference)}", style=_STYLE.get(difference.verdict, ""))
+    return text.append(f"\n{interval}", style="dim")
+
+
+def print_run(result: RunResult, console: Console | None = None) -> None:
+    """Print the summary of one run and its warnings."""
+    from rich.console import Console
+    from rich.text import Text
+
+    target = console or Console()
+    target.print(run_table(result))
+    for warning in result.warnings:
+        target.print(Text(f"warning: {warning}", style="yellow"))
+
+
+def print_study(study: Study, console: Console | None = None) -> None:
+    """Print a study: means, paired differences, what failed, what to be careful about."""
+    from rich.console import Console
+    from rich.text import Text
+
+    target = console or Console()
+    if study.rows:
+        target.print(mean_table(study))
+        if len(study.arms) > 1:
+            target.print(difference_table(study))
+    for warning in study.cautions():
+        target.print(Text(f"warning: {warning}", style="yellow"))
+    for failure in study.failed:
+        target.print(Text(f"failed: {failure.arm}, seed {failure.seed}: {failure.error}", style="red"))
+        target.print(Text(f"  to see it again: {failure.replay}"), soft_wrap=True)

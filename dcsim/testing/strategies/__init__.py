@@ -1,0 +1,54 @@
+"""Hypothesis strategies: facilities, workloads, views and whole scenarios, small and shrinking well.
+
+Everything drawn is valid: a scenario passes `check_scenario`, and every job of a table fits the
+cluster it was drawn for. Times are whole seconds unless said otherwise, so that simultaneous events
+happen often. A failing example shrinks towards one rack, one server, one job, and default figures.
+"""
+
+from __future__ import annotations
+
+from dcsim.testing.strategies.facilities import (
+    clusters,
+    coolings,
+    grids,
+    networks,
+    power_chains,
+    storages,
+    weathers,
+)
+from dcsim.testing.strategies.scenarios import scenarios
+from dcsim.testing.strategies.views import (
+    cluster_views,
+    grid_views,
+    job_views,
+    jobs_views,
+    make_cluster_view,
+    placement_requests,
+)
+from dcsim.testing.strategies.workloads import (
+    cost_profiles,
+    generated_workloads,
+    job_tables,
+    loaded_profiles,
+)
+
+__all__ = [
+    "cluster_views",
+    "clusters",
+    "coolings",
+    "cost_profiles",
+    "generated_workloads",
+    "grid_views",
+    "grids",
+    "job_tables",
+    "job_views",
+    "jobs_views",
+    "loaded_profiles",
+    "make_cluster_view",
+    "networks",
+    "placement_requests",
+    "power_chains",
+    "scenarios",
+    "storages",
+    "weathers",
+]

@@ -1,0 +1,176 @@
+"""Strategies for what is built: clusters, networks, storage, power, cooling, weather and grid."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from dcsim.spec.cluster import ClusterSpec, RackSpec, ServerSpec
+from dcsim.spec.cooling import ConstantWeatherSpec, CoolingSpec, SiteWeatherSpec, WeatherSpec
+from dcsim.spec.grid import (
+    ConstantCarbonSpec,
+    ConstantPriceSpec,
+    DailyCarbonSpec,
+    DailyPriceSpec,
+    GridSpec,
+)
+from dcsim.spec.network import NetworkSpec
+from dcsim.spec.power import PowerChainSpec, PowerStageSpec
+from dcsim.spec.storage import LocalDiskSpec, SharedFileSystemSpec, StorageSpec
+
+__all__ = ["clusters", "coolings", "grids", "networks", "power_chains", "storages", "weathers"]
+
+_MODELS = ("A100-80", "V100", "H100", "T4")
+_KG_PER_J = 1.0 / 3.6e9  # a gram a kilowatt-hour
+_USD_PER_J = 1.0 / 3.6e9  # a dollar a megawatt-hour
+_SITES = ("chicago", "singapore", "phoenix", "lulea")
+
+
+def _figures(*values: float) -> SearchStrategy[float]:
+    """Draw one of a few round figures, shrinking to the first."""
+    return st.sampled_from(values)
+
+
+@st.composite
+def _servers(draw: st.DrawFn, count: int, models: tuple[str, ...], widest: int) -> ServerSpec:
+    devices = draw(st.integers(1, widest))
+    idle_w = draw(_figures(300.0, 0.0, 123.4))
+    return ServerSpec(
+        count=count,
+        accelerator=draw(st.sampled_from(models)),
+        accelerators=devices,
+        cpu_cores=draw(_figures(64.0, 8.0, 96.0)),
+        memory_bytes=draw(_figures(2.0**39, 2.0**33)),
+        idle_power_w=idle_w,
+        peak_power_w=idle_w + draw(_figures(600.0, 0.1)),
+        sleep_power_w=draw(_figures(0.0, min(30.0, idle_w))),
+        wake_latency_s=draw(_figures(120.0, 0.0, 7.0)),
+    )
+
+
+@st.composite
+def clusters(
+    draw: st.DrawFn,
+    *,
+    max_servers: int = 6,
+    max_accelerators: int = 8,
+    models: tuple[str, ...] = _MODELS,
+    uniform: bool = False,
+    cpu_servers: bool = False,
+) -> ClusterSpec:
+    """Draw a cluster of 1..`max_servers` servers in one to three lines of racks.
+
+    Args:
+        draw: given by Hypothesis.
+        max_servers: most servers in all, >= 1.
+        max_accelerators: most accelerators a server, 1..64.
+        models: catalogue names to choose from.
+        uniform: one line of equal servers, all of one accelerator type.
+        cpu_servers: some servers may have no accelerator (but not all).
+    """
+    lines: list[RackSpec] = []
+    left = draw(st.integers(1, max_servers))
+    while left > 0 and len(lines) < 3:
+        racks = draw(st.integers(1, left))
+        each = draw(st.integers(1, left // racks))
+        left = 0 if uniform else left - racks * each
+        if cpu_servers and lines and draw(st.booleans()):
+            server = ServerSpec(count=each, wake_latency_s=7.0)
+        else:
+            server = draw(_servers(each, models, max_accelerators))
+        lines.append(RackSpec(name=f"rack-{len(lines)}", count=racks, servers=(server,)))
+    return ClusterSpec(racks=tuple(lines))
+
+
+@st.composite
+def networks(draw: st.DrawFn, *, max_oversubscription: float = 8.0) -> NetworkSpec:
+    """Draw a star or a fat-tree, slow links and latencies among them.
+
+    Args:
+        draw: given by Hypothesis.
+        max_oversubscription: of a rack's uplinks, 1..64.
+    """
+    return NetworkSpec(
+        topology=draw(st.sampled_from(("fat_tree", "star"))),
+        server_bandwidth_bytes_per_s=draw(_figures(50e9, 1.25e9, 1e6, 1.0)),
+        oversubscription=draw(_figures(1.0, max_oversubscription, (1.0 + max_oversubscription) / 2.0)),
+        latency_s=draw(_figures(5e-6, 0.0, 0.25)),
+        switch_power_w=draw(_figures(600.0, 0.0)),
+    )
+
+
+@st.composite
+def storages(draw: st.DrawFn) -> StorageSpec:
+    """Draw where jobs read, starved file systems among them."""
+    return StorageSpec(
+        shared=SharedFileSystemSpec(
+            bandwidth_bytes_per_s=draw(_figures(100e9, 1e6, 1.0)), power_w=draw(_figures(5000.0, 0.0))
+        ),
+        local=LocalDiskSpec(
+            bandwidth_bytes_per_s=draw(_figures(6e9, 1e5)), capacity_bytes=draw(_figures(4e12, 0.0, 1e6))
+        ),
+        feed=draw(st.sampled_from(("shared", "local", "cached"))),
+    )
+
+
+@st.composite
+def power_chains(draw: st.DrawFn, *, max_stages: int = 3) -> PowerChainSpec:
+    """Draw a chain of 0..`max_stages` stages, each sized by default for the facility's peak."""
+    count = draw(st.integers(0, max_stages))
+    joined = draw(st.integers(0, count))
+    stages = tuple(
+        PowerStageSpec(
+            name=f"stage-{number}",
+            loss_constant=draw(_figures(0.0, 0.01)),
+            loss_linear=draw(_figures(0.0, 0.02)),
+            loss_quadratic=draw(_figures(0.0, 0.01)),
+            heats_hall=number < joined and draw(st.booleans()),
+            carries_cooling=number >= joined,
+        )
+        for number in range(count)
+    )
+    return PowerChainSpec(stages=stages, auxiliary_power_w=draw(_figures(0.0, 1000.0)))
+
+
+@st.composite
+def coolings(draw: st.DrawFn) -> CoolingSpec:
+    """Draw a plant of either kind, sized by default for the peak heat."""
+    return CoolingSpec(
+        plant=draw(st.sampled_from(("chilled_water", "crac"))),
+        supply_temperature_deg_c=draw(st.integers(15, 32).map(float)),
+        hall_time_constant_s=draw(_figures(900.0, 60.0, 7200.0)),
+        fan_fraction=draw(_figures(0.04, 0.0)),
+        pump_fraction=draw(_figures(0.02, 0.0)),
+        carnot_fraction=draw(_figures(0.5, 0.3)),
+    )
+
+
+def weathers(*, constant: bool = False) -> SearchStrategy[WeatherSpec]:
+    """Draw the weather: constant, or (unless `constant`) one of four built-in climates."""
+    steady = st.builds(
+        ConstantWeatherSpec,
+        dry_bulb_deg_c=st.integers(-20, 40).map(float),
+        relative_humidity=_figures(0.5, 0.1, 0.95),
+    )
+    sites = st.sampled_from(_SITES).map(lambda site: SiteWeatherSpec(site=site))
+    return steady if constant else st.one_of(steady, sites)
+
+
+def grids(*, constant: bool = False) -> SearchStrategy[GridSpec]:
+    """Draw carbon intensity (0..1,000 g/kWh) and price (-50..300 USD/MWh), constant or by the hour.
+
+    Args:
+        constant: the same at all times.
+    """
+    grams, dollars = st.integers(0, 1000), st.integers(-50, 300)
+    carbon = grams.map(lambda g: ConstantCarbonSpec(intensity_kg_per_j=g * _KG_PER_J))
+    price = dollars.map(lambda d: ConstantPriceSpec(price_usd_per_j=d * _USD_PER_J))
+    if constant:
+        return st.builds(GridSpec, carbon=carbon, price=price)
+    daily_carbon = st.lists(grams, min_size=24, max_size=24).map(
+        lambda day: DailyCarbonSpec(intensity_kg_per_j=tuple(g * _KG_PER_J for g in day))
+    )
+    daily_price = st.lists(dollars, min_size=24, max_size=24).map(
+        lambda day: DailyPriceSpec(price_usd_per_j=tuple(d * _USD_PER_J for d in day))
+    )
+    return st.builds(GridSpec, carbon=st.one_of(carbon, daily_carbon), price=st.one_of(price, daily_price))

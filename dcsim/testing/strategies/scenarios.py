@@ -1,0 +1,65 @@
+"""A strategy for whole scenarios."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from dcsim.policies import known_policies
+from dcsim.spec.policy import PolicyChoice, PolicySpec
+from dcsim.spec.scenario import Scenario
+from dcsim.testing.strategies.facilities import (
+    clusters,
+    coolings,
+    grids,
+    networks,
+    power_chains,
+    storages,
+    weathers,
+)
+from dcsim.testing.strategies.workloads import generated_workloads
+
+__all__ = ["scenarios"]
+
+
+@st.composite
+def scenarios(
+    draw: st.DrawFn,
+    *,
+    max_servers: int = 6,
+    max_jobs: int = 8,
+    default_facility: bool = False,
+    policies: bool = True,
+) -> Scenario:
+    """Draw a whole scenario that `dcsim.simulate` can run, with the built-in cost profiles.
+
+    Args:
+        draw: given by Hypothesis.
+        max_servers: most servers, >= 1.
+        max_jobs: most jobs, >= 1.
+        default_facility: power chain, cooling, weather, grid, network and storage by default.
+        policies: draw policies from the registry; else fifo, first_fit, none.
+    """
+    cluster = draw(clusters(max_servers=max_servers))
+    parts = {} if default_facility else {
+        "network": draw(networks().filter(lambda net: net.server_bandwidth_bytes_per_s > 1.0)),
+        "storage": draw(storages()),
+        "power": draw(power_chains()),
+        "cooling": draw(coolings()),
+        "weather": draw(weathers()),
+        "grid": draw(grids()),
+    }
+    if policies:
+        ordering, placement, energy = (
+            PolicyChoice(name=draw(st.sampled_from(sorted(known_policies(kind)))))
+            for kind in ("ordering", "placement", "energy")
+        )
+        if ordering.name == "fifo":
+            ordering = PolicyChoice(name="fifo", parameters={"skip": draw(st.integers(0, 3))})
+        parts["policies"] = PolicySpec(ordering=ordering, placement=placement, energy=energy)
+    return Scenario(
+        name="drawn",
+        seed=draw(st.integers(0, 3)),
+        cluster=cluster,
+        workload=draw(generated_workloads(cluster, max_jobs=max_jobs)),
+        **parts,
+    )

@@ -1,0 +1,251 @@
+"""Write docs/reference and the JSON Schema of scenarios from the code: python scripts/generate_reference.py."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.models import OptionInfo
+
+from dcsim.cli import app
+from dcsim.facility.hardware import CATALOGUE, Accelerator
+from dcsim.policies import known_policies
+from dcsim.policies.registry import PolicyClass
+from dcsim.results import schema
+from dcsim.spec import json_schema, json_schema_text
+from dcsim.workload.readers.native import column_reference
+
+__all__ = ["SCHEMA_FILE", "generated_files", "main"]
+
+ROOT = Path(__file__).resolve().parents[1]
+REFERENCE = Path("docs/reference")
+SCHEMA_FILE = Path("scenarios/scenario.schema.json")
+NOTE = (
+    "<!-- Generated from the code by scripts/generate_reference.py (`make reference`); do not edit. -->\n\n"
+)
+
+
+def generated_files() -> dict[Path, str]:
+    """Return the text of every generated file by its path from the root of the repository."""
+    pages = {
+        "cli.md": _commands(),
+        "hardware.md": _hardware(),
+        "policies.md": _policies(),
+        "results.md": _results(),
+        "scenario.md": _scenario(),
+        "traces.md": _traces(),
+    }
+    files = {REFERENCE / name: NOTE + text for name, text in pages.items()}
+    return {**files, SCHEMA_FILE: json_schema_text()}
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(_cell(cell) for cell in line)} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+# Commands
+
+
+def _commands() -> str:
+    head = (
+        "# Commands\n\nExit codes: 0 done; 1 failed; 2 the input cannot be used, with every problem on stderr and "
+        "nothing written; 130 interrupted.\n"
+    )
+    return head + "".join(_command(name, callback) for name, callback in _leaves("dcsim", app))
+
+
+def _leaves(name: str, group: typer.Typer) -> Iterable[tuple[str, Callable[..., Any]]]:
+    for command in group.registered_commands:
+        if command.callback is not None:
+            yield f"{name} {command.name or command.callback.__name__}", command.callback
+    for child in group.registered_groups:
+        if child.typer_instance is not None:
+            yield from _leaves(f"{name} {child.name}", child.typer_instance)
+
+
+def _command(name: str, callback: Callable[..., Any]) -> str:
+    rows, words = [], [name]
+    for parameter in inspect.signature(callback, eval_str=True).parameters.values():
+        (info,) = parameter.annotation.__metadata__
+        spelling = info.metavar
+        if isinstance(info, OptionInfo):
+            option = info.param_decls[0] if info.param_decls else f"--{parameter.name.replace('_', '-')}"
+            spelling = f"{option} {info.metavar}"
+        else:
+            words.append(info.metavar)
+        rows.append([f"`{spelling}`", info.help, _default(parameter.default)])
+    table = _table(["argument or option", "meaning", "default"], rows) if rows else ""
+    return f"\n## {name}\n\n```text\n{' '.join(words)}\n```\n\n{inspect.getdoc(callback)}\n\n{table}"
+
+
+def _default(value: object) -> str:
+    if value is None or value is inspect.Parameter.empty:
+        return ""
+    return f"`{getattr(value, 'value', value)}`"
+
+
+# Hardware
+
+
+def _hardware() -> str:
+    text = (
+        "# Hardware catalogue\n\nRates are dense peaks (no structured sparsity), bandwidths are of one direction. A "
+        "scenario adds or replaces models under `accelerators`.\n"
+    )
+    for accelerator in CATALOGUE.values():
+        text += f"\n## {accelerator.name}\n\n{_table(['figure', 'value', 'source'], _figures(accelerator))}"
+    return text
+
+
+def _figures(accelerator: Accelerator) -> list[list[str]]:
+    sources: Mapping[str, str] = accelerator.sources
+    peak = sources.get("peak_flop_per_s", "")
+    rows = [
+        [f"peak {name}, TFLOP/s", f"{rate / 1e12:,.6g}", peak]
+        for name, rate in accelerator.peak_flop_per_s.items()
+    ]
+    for label, field, scale in (
+        ("memory, GB", "memory_bytes", 1e9),
+        ("memory bandwidth, GB/s", "memory_bandwidth_bytes_per_s", 1e9),
+        ("link bandwidth, GB/s", "link_bandwidth_bytes_per_s", 1e9),
+        ("idle power, W", "idle_power_w", 1.0),
+        ("peak power, W", "peak_power_w", 1.0),
+    ):
+        rows.append([label, f"{getattr(accelerator, field) / scale:,.6g}", sources.get(field, "")])
+    curve = accelerator.cap_curve
+    return [*rows, ["power under a cap", f"alpha {curve.alpha:g}, beta {curve.beta:g}", curve.source]]
+
+
+# Policies
+
+
+def _policies() -> str:
+    text = "# Policies\n\nNames for `policies:` of a scenario and for the options of `dcsim run` and `dcsim compare`.\n"
+    for kind in ("ordering", "placement", "energy"):
+        rows = [_policy(name, policy) for name, policy in sorted(known_policies(kind).items())]
+        text += f"\n## {kind}\n\n{_table(['name', 'what it does', 'parameters', 'source'], rows)}"
+    return text
+
+
+def _policy(name: str, policy: PolicyClass) -> list[str]:
+    given = [f"`{item.name}={item.default}`" for item in inspect.signature(policy).parameters.values()]
+    summary = (inspect.getdoc(policy) or "").partition("\n\n")[0]
+    return [f"`{name}`", summary, ", ".join(given), policy.source]
+
+
+# Results
+
+
+def _results() -> str:
+    tables = {
+        "summary.csv": (schema.SUMMARY, "One row for each arm and seed of a study."),
+        "jobs.parquet": (schema.JOBS, "One row a job, in order of submission."),
+        "series.parquet": (schema.SERIES, "One row a time bin; rates are exact means of the bin."),
+        "events.parquet": (schema.EVENTS, "One row an event, in the order in which they happened."),
+    }
+    text = f"# Result tables\n\nVersion {schema.RESULT_VERSION} of the format. All values are SI.\n"
+    for name, (columns, about) in tables.items():
+        rows = [[f"`{column.name}`", column.dtype, column.unit, column.meaning] for column in columns]
+        text += f"\n## {name}\n\n{about}\n\n{_table(['column', 'type', 'unit', 'meaning'], rows)}"
+    return text
+
+
+# Scenario
+
+
+def _scenario() -> str:
+    whole = json_schema()
+    text = (
+        "# Scenario\n\nA quantity is a number in SI or text with a unit (`6.5 kW`, `400 Gbit/s`, `2 h`). "
+        f"Editors complete and check YAML with [the JSON Schema](../../{SCHEMA_FILE}).\n"
+    )
+    parts = {"Scenario": whole, **whole["$defs"]}
+    for name, part in parts.items():
+        if "properties" in part:
+            required = part.get("required", [])
+            rows = [_field(field, facts, field in required) for field, facts in part["properties"].items()]
+            about = part.get("description", "")
+            text += f"\n## {name}\n\n{about}\n\n{_table(['field', 'value', 'default', 'meaning'], rows)}"
+    return text
+
+
+def _field(name: str, facts: Mapping[str, Any], required: bool) -> list[str]:  # noqa: FBT001 - a column of a table
+    default = "required" if required else _shown_default(facts)
+    return [f"`{name}`", _type(facts), default, facts.get("description", "")]
+
+
+def _shown_default(facts: Mapping[str, Any]) -> str:
+    value = facts.get("default")
+    if value is None:
+        return "none"
+    text = json.dumps(value)
+    return f"`{text}`" if len(text) <= 40 else "see there"
+
+
+def _type(facts: Mapping[str, Any]) -> str:  # noqa: PLR0911 - one return a kind of schema
+    """Name the type of a JSON Schema property for people.
+
+    >>> _type({"anyOf": [{"$ref": "#/$defs/RackSpec"}, {"type": "null"}]})
+    '[RackSpec](#rackspec), null'
+    """
+    if "$ref" in facts:
+        name = facts["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name.lower()})"
+    if "const" in facts:
+        return f"`{facts['const']}`"
+    if "enum" in facts:
+        return ", ".join(f"`{value}`" for value in facts["enum"])
+    for key in ("anyOf", "oneOf"):
+        if key in facts:
+            return ", ".join(dict.fromkeys(_type(choice) for choice in facts[key]))
+    kind = str(facts.get("type", "any"))
+    if kind == "array":
+        return f"list of {_type(facts.get('items', {}))}"
+    if kind == "object":
+        values = [*facts.get("patternProperties", {}).values(), facts.get("additionalProperties")]
+        inner = [_type(value) for value in values if isinstance(value, dict)]
+        return f"mapping to {inner[0]}" if inner else "mapping"
+    return _bounded(kind, facts)
+
+
+def _bounded(kind: str, facts: Mapping[str, Any]) -> str:
+    if facts.get("examples"):
+        return f"text such as `{facts['examples'][0]}`"
+    signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    limits = [f"{sign} {facts[key]:g}" for key, sign in signs.items() if key in facts]
+    return " ".join([kind, ", ".join(limits)]).strip()
+
+
+# Traces
+
+
+def _traces() -> str:
+    head = (
+        "# Native traces\n\nCSV (UTF-8, header) or Parquet with the columns below; `dcsim trace import` writes it from "
+        "published formats, `dcsim trace describe` says what is in it.\n\n"
+    )
+    return head + column_reference()
+
+
+def main() -> None:
+    """Write every generated file and say which changed."""
+    for relative, text in generated_files().items():
+        path = ROOT / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        changed = not path.exists() or path.read_text(encoding="utf-8") != text
+        if changed:
+            path.write_text(text, encoding="utf-8")
+        print(f"{'wrote' if changed else 'same '} {relative}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""Each command does what its help says, and prints within 80 columns."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import Result
+
+from dcsim.results.schema import SUMMARY
+from dcsim.spec import ClusterSpec
+
+Dcsim = Callable[..., Result]
+TERMINAL_COLUMNS = 80
+
+
+def _lines_fit(text: str) -> bool:
+    """Paths that are written to may be longer than a line, and are not cut."""
+    return all(len(line) <= TERMINAL_COLUMNS for line in text.splitlines() if not line.startswith("wrote "))
+
+
+def test_check_accepts_a_sound_scenario(dcsim: Dcsim, scenario_file: Path) -> None:
+    result = dcsim("check", scenario_file)
+    assert result.exit_code == 0
+    assert "sound" in result.stdout
+
+
+def test_check_looks_into_the_files_that_a_scenario_names(dcsim: Dcsim, scenario_file: Path) -> None:
+    jobs = scenario_file.with_name("jobs.csv")
+    jobs.write_text("job_id,submit_s,accelerators,duration_s\na,0,1,-5\nb,zero,1,5\n", encoding="utf-8")
+    result = dcsim("check", scenario_file)
+    assert result.exit_code == 2
+    assert "jobs.csv:2:" in result.stderr
+    assert "jobs.csv:3:" in result.stderr
+
+
+def test_check_prints_what_looks_unlikely_and_passes(dcsim: Dcsim, scenario_file: Path) -> None:
+    text = scenario_file.read_text(encoding="utf-8")
+    scenario_file.write_text(
+        text + "grid: {carbon: {kind: constant, intensity_kg_per_j: 0.4}}\n", encoding="utf-8"
+    )
+    result = dcsim("check", scenario_file)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("warning: ")
+    assert "1 warning\n" in result.stdout
+
+
+def test_schema_is_json_and_can_be_written(dcsim: Dcsim, tmp_path: Path) -> None:
+    printed = dcsim("schema")
+    assert json.loads(printed.stdout)["title"] == "dcsim scenario"
+    assert dcsim("schema", "--out", tmp_path / "schema.json").exit_code == 0
+    assert (tmp_path / "schema.json").read_text(encoding="utf-8") == printed.stdout
+
+
+def test_run_prints_a_summary_and_writes_only_when_told(
+    dcsim: Dcsim, scenario_file: Path, tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    result = dcsim("run", scenario_file)
+    assert result.exit_code == 0
+    assert _lines_fit(result.stdout)
+    assert sorted(tmp_path.rglob("*")) == before
+    stored = dcsim("run", scenario_file, "--out", tmp_path / "run", "--seed", 7, "--placement", "spread")
+    assert stored.exit_code == 0
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["seed"] == 7
+    assert manifest["policies"]["placement"] == "spread"
+
+
+def test_replay_proves_a_run_and_finds_a_changed_one(
+    dcsim: Dcsim, scenario_file: Path, tmp_path: Path
+) -> None:
+    dcsim("run", scenario_file, "--out", tmp_path / "run")
+    result = dcsim("replay", tmp_path / "run")
+    assert result.exit_code == 0
+    assert "byte-identical" in result.stdout
+    table = tmp_path / "run" / "jobs.parquet"
+    content = bytearray(table.read_bytes())
+    content[len(content) // 2] ^= 1
+    table.write_bytes(content)
+    damaged = dcsim("replay", tmp_path / "run")
+    assert damaged.exit_code == 1
+    assert "jobs.parquet" in damaged.stderr
+
+
+@pytest.fixture
+def study(dcsim: Dcsim, scenario_file: Path, tmp_path: Path) -> tuple[Result, Path]:
+    out = tmp_path / "study"
+    choice = ["--placement", "first_fit,spread", "--energy", "none,power_cap", "--seeds", "2"]
+    return dcsim("compare", scenario_file, *choice, "--executor", "inline", "--out", out), out
+
+
+def test_compare_writes_summary_and_report(study: tuple[Result, Path]) -> None:
+    result, out = study
+    assert result.exit_code == 0
+    assert _lines_fit(result.stdout)
+    with (out / "summary.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == [column.name for column in SUMMARY]
+    assert len(rows) == 1 + 2 * 2 * 2
+    assert (out / "report.html").stat().st_size > 0
+
+
+def test_compare_said_again_keeps_what_is_done(
+    dcsim: Dcsim, scenario_file: Path, study: tuple[Result, Path]
+) -> None:
+    _, out = study
+    before = (out / "summary.csv").read_bytes()
+    choice = ["--placement", "first_fit,spread", "--energy", "none,power_cap", "--seeds", "2"]
+    again = dcsim("compare", scenario_file, *choice, "--executor", "inline", "--out", out)
+    assert again.exit_code == 0
+    assert "finished" not in again.stderr
+    assert again.stderr.count("kept") == 8
+    assert (out / "summary.csv").read_bytes() == before
+
+
+def test_report_writes_the_page_again(dcsim: Dcsim, study: tuple[Result, Path]) -> None:
+    _, out = study
+    (out / "report.html").unlink()
+    result = dcsim("report", out)
+    assert result.exit_code == 0
+    assert (out / "report.html").exists()
+
+
+def test_report_of_no_study_fails_with_a_message(dcsim: Dcsim, tmp_path: Path) -> None:
+    result = dcsim("report", tmp_path)
+    assert result.exit_code == 1
+    assert str(tmp_path) in result.stderr
+
+
+def test_trace_import_and_describe_agree(dcsim: Dcsim, scenario_file: Path, tmp_path: Path) -> None:
+    out = tmp_path / "jobs.parquet"
+    result = dcsim("trace", "import", "native", scenario_file.with_name("jobs.csv"), "--out", out)
+    assert result.exit_code == 0
+    assert "wrote 3 jobs" in result.stdout
+    described = dcsim("trace", "describe", out)
+    assert described.exit_code == 0
+    assert _lines_fit(described.stdout)
+    original = dcsim("trace", "describe", scenario_file.with_name("jobs.csv"))
+    assert described.stdout.partition("about")[2] == original.stdout.partition("about")[2] != ""
+
+
+def test_malformed_rows_are_refused_or_left_out_when_told(
+    dcsim: Dcsim, scenario_file: Path, tmp_path: Path
+) -> None:
+    jobs = scenario_file.with_name("jobs.csv")
+    jobs.write_text("job_id,submit_s,accelerators,duration_s\na,0,1,-5\nb,1,1,5\n", encoding="utf-8")
+    out = tmp_path / "jobs.parquet"
+    refused = dcsim("trace", "import", "native", jobs, "--out", out)
+    assert refused.exit_code == 2
+    assert not out.exists()
+    skipped = dcsim("trace", "import", "native", jobs, "--out", out, "--skip-bad-rows")
+    assert skipped.exit_code == 0
+    assert "note: " in skipped.stdout
+    assert "wrote 1 jobs" in skipped.stdout
+
+
+def test_cluster_import_gives_the_part_of_a_scenario(dcsim: Dcsim, tmp_path: Path) -> None:
+    nodes = tmp_path / "nodes.csv"
+    nodes.write_text(
+        "sn,cpu_milli,memory_mib,gpu,model\na,96000,786432,8,V100M32\nb,64000,262144,0,\n", encoding="utf-8"
+    )
+    out = tmp_path / "cluster.yaml"
+    result = dcsim("cluster", "import", "openb", nodes, "--out", out)
+    assert result.exit_code == 0
+    cluster = ClusterSpec.model_validate(yaml.safe_load(out.read_text(encoding="utf-8"))["cluster"])
+    assert sum(rack.count * group.count for rack in cluster.racks for group in rack.servers) == 2
+
+
+@pytest.mark.parametrize("arguments", [["hardware"], ["hardware", "H100"], ["policies"], ["version"]])
+def test_what_is_shown_fits_the_terminal(dcsim: Dcsim, arguments: list[str]) -> None:
+    result = dcsim(*arguments)
+    assert result.exit_code == 0
+    assert result.stdout
+    assert _lines_fit(result.stdout)
+
+
+def test_names_are_shown_whole(dcsim: Dcsim) -> None:
+    assert "cpu-core " in dcsim("hardware").stdout
+    assert "shortest_first " in dcsim("policies").stdout
+
+
+def test_an_unknown_accelerator_is_refused(dcsim: Dcsim) -> None:
+    result = dcsim("hardware", "H1000")
+    assert result.exit_code == 2
+    assert "H100" in result.stderr
+
+
+def test_a_profile_kept_in_dcsim_is_shown_by_name(dcsim: Dcsim) -> None:
+    result = dcsim("profile", "show", "digits_mlp")
+    assert result.exit_code == 0
+    assert _lines_fit(result.stdout)
+    assert "101,770" in result.stdout  # 784 x 128 + 128 + 128 x 10 + 10 parameters
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["run"], ["compare"], ["report"], ["replay"], ["check"], ["schema"], ["trace"], ["trace", "import"],
+     ["trace", "describe"], ["cluster"], ["cluster", "import"], ["profile", "show"], ["hardware"], ["policies"]],
+)  # fmt: skip
+def test_help_fits_the_terminal(dcsim: Dcsim, command: list[str]) -> None:
+    result = dcsim(*command, "--help")
+    assert result.exit_code == 0
+    assert _lines_fit(result.stdout)

@@ -1,0 +1,51 @@
+"""Tables on the terminal fit 80 columns and say what a careful reader needs."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from dcsim.report import print_run, print_study
+from dcsim.study import Study
+from tests.results.synthetic import make_result
+
+
+def printed(function: object, value: object, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    function(value, console)  # type: ignore[operator]
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_a_study_fits_eighty_columns_with_units_and_intervals(study: Study) -> None:
+    text = printed(print_study, study)
+    tables = text.split("warning:", maxsplit=1)[0]
+    assert max(len(line.rstrip()) for line in tables.splitlines()) <= 80
+    assert "\u2026" not in tables
+    for words in (
+        "modelled, not measured",
+        "kWh",
+        "kgCO2e",
+        "\u00b1",
+        "+ power_cap",
+        "Against first_fit + none",
+    ):
+        assert words in text
+
+
+def test_failures_come_with_how_to_see_them_again(study: Study) -> None:
+    text = printed(print_study, study, width=200)
+    assert "failed: raises__none, seed 1: ValueError: the hall is on fire" in text
+    assert "seed=1" in text
+
+
+def test_a_run_is_listed_with_units_and_its_warnings() -> None:
+    text = printed(print_run, make_result(3))
+    assert "synthetic: fifo, first_fit, none, seed 3" in text
+    assert "warning: profile digits-mlp is extrapolated" in text
+    assert "kWh" in text
+
+
+def test_markup_in_names_is_printed_as_it_is() -> None:
+    assert "[red]hall[/red]" in printed(print_run, make_result(3, name="[red]hall[/red]"))

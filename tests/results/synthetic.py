@@ -1,0 +1,182 @@
+"""Small made-up runs with the shape of real ones, for tests of everything after the simulation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.results.metrics import summary_row
+from dcsim.results.run_result import RunResult
+from dcsim.rng import stream
+from dcsim.spec.cluster import ClusterSpec, RackSpec, ServerSpec
+from dcsim.spec.policy import PolicyChoice, PolicySpec
+from dcsim.spec.scenario import Scenario
+from dcsim.spec.workload import GeneratedWorkloadSpec, JobKindSpec
+
+SERVERS = 8
+DEVICES_PER_SERVER = 4
+KINDS = ("submit", "start", "end")
+SPEED = {"first_fit": 1.0, "spread": 1.25, "best_fit": 0.98}
+POWER = {"none": 1.0, "power_cap": 0.8, "sleep_idle": 0.9}
+
+
+def make_scenario(
+    name: str = "synthetic", placement: str = "first_fit", energy: str = "none", jobs: int = 40
+) -> Scenario:
+    """Return a valid scenario of 8 servers of 4 accelerators."""
+    rack = RackSpec(
+        name="rack", count=2, servers=(ServerSpec(count=4, accelerator="A100-80", accelerators=4),)
+    )
+    return Scenario(
+        name=name,
+        cluster=ClusterSpec(racks=(rack,)),
+        workload=GeneratedWorkloadSpec(jobs=jobs, mix=(JobKindSpec(profile="digits-mlp"),)),
+        policies=PolicySpec(placement=PolicyChoice(name=placement), energy=PolicyChoice(name=energy)),
+    )
+
+
+def make_jobs(seed: int, count: int, speed: float, unfinished: int = 0) -> dict[str, Any]:
+    """Return a job table; the last `unfinished` jobs never start."""
+    draws = stream(seed, "synthetic")
+    submit = np.sort(draws.uniform(0.0, 4_000.0, count))
+    wait = draws.exponential(60.0, count) * speed
+    run = draws.lognormal(6.0, 1.0, count) * speed
+    start, end = submit + wait, submit + wait + run
+    if unfinished:
+        start[-unfinished:] = end[-unfinished:] = np.nan
+    waiting = np.isnan(start)
+    status = np.where(waiting, "waiting", "completed").astype(object)
+    return {
+        "job_id": np.array([f"job-{i:05d}" for i in range(count)], dtype=object),
+        "tenant": _cycle(("ada", "grace"), count),
+        "profile": _cycle(("digits-mlp", ""), count),
+        "status": status,
+        "submit_s": submit,
+        "eligible_s": submit.copy(),
+        "start_s": start,
+        "end_s": end,
+        "wait_s": start - submit,
+        "jct_s": end - submit,
+        "ideal_s": run / 1.1,
+        "accelerators": draws.integers(1, 5, count).astype(np.int32),
+        "servers": np.ones(count, dtype=np.int32),
+        "racks": np.ones(count, dtype=np.int32),
+        "first_server": np.where(waiting, -1, draws.integers(0, SERVERS, count)).astype(np.int32),
+        "power_cap_fraction": np.ones(count),
+        "energy_j": run * 300.0,
+        "network_bytes": np.zeros(count),
+        "input_bytes": run * 1e6,
+        "extrapolated": np.arange(count) % 7 == 0,
+    }
+
+
+def _cycle(words: tuple[str, ...], count: int) -> npt.NDArray[np.object_]:
+    return np.array([words[i % len(words)] for i in range(count)], dtype=object)
+
+
+def make_series(end_s: float, power: float, bins: int) -> dict[str, Any]:
+    """Return a series table of equal bins over [0, end_s]."""
+    edges = np.linspace(0.0, end_s, bins + 1)
+    it = 20e3 * power * (1.0 + 0.3 * np.sin(edges[:-1] / 900.0))
+    intensity = (0.3 + 0.1 * np.sin(edges[:-1] / 4_000.0)) / 3.6e6
+    flat = np.ones(bins)
+    return {
+        "time_s": edges[:-1],
+        "duration_s": np.diff(edges),
+        "it_power_w": it,
+        "cooling_power_w": 0.2 * it,
+        "loss_power_w": 0.05 * it,
+        "facility_power_w": 1.25 * it,
+        "pue": 1.25 * flat,
+        "carbon_kg_per_s": 1.25 * it * intensity,
+        "carbon_intensity_kg_per_j": intensity,
+        "price_usd_per_j": 0.1 / 3.6e6 * flat,
+        "cost_usd_per_s": 1.25 * it * 0.1 / 3.6e6,
+        "water_l_per_s": it * 1e-7,
+        "hall_temperature_deg_c": 30.0 * flat,
+        "dry_bulb_deg_c": 20.0 * flat,
+        "wet_bulb_deg_c": 14.0 * flat,
+        "busy_accelerators": 16.0 * flat,
+        "running_jobs": 8.0 * flat,
+        "waiting_jobs": 2.0 * flat,
+    }
+
+
+def make_events(jobs: dict[str, Any]) -> dict[str, Any]:
+    """Return submit, start and end events of a job table, in time order."""
+    count = jobs["job_id"].size
+    times = np.concatenate([jobs["submit_s"], jobs["start_s"], jobs["end_s"]])
+    kinds = np.repeat(np.arange(3, dtype=np.int16), count)
+    rows = np.tile(np.arange(count, dtype=np.int32), 3)
+    known = np.isfinite(times)
+    chosen = np.flatnonzero(known)[np.lexsort((rows[known], kinds[known], times[known]))]
+    return {
+        "time_s": times[chosen],
+        "kind": kinds[chosen],
+        "job": rows[chosen],
+        "server": np.tile(jobs["first_server"], 3)[chosen],
+        "value": np.zeros(chosen.size),
+    }
+
+
+def make_result(
+    seed: int = 0,
+    placement: str = "first_fit",
+    energy: str = "none",
+    *,
+    count: int = 40,
+    bins: int = 48,
+    unfinished: int = 0,
+    name: str = "synthetic",
+    scenario_sha256: str = "0" * 64,
+) -> RunResult:
+    """Return a made-up run: the same arguments, the same arrays."""
+    speed, power = SPEED.get(placement, 1.0), POWER.get(energy, 1.0)
+    jobs = make_jobs(seed, count, speed / power**0.25, unfinished)
+    end_s = float(np.nanmax(jobs["end_s"])) if count > unfinished else 3_600.0
+    series = make_series(end_s, power, bins)
+    it = float(np.sum(series["it_power_w"] * series["duration_s"]))
+    totals = {
+        "energy_it_j": it,
+        "energy_facility_j": 1.25 * it,
+        "carbon_kg": float(np.sum(series["carbon_kg_per_s"] * series["duration_s"])),
+        "cost_usd": float(np.sum(series["cost_usd_per_s"] * series["duration_s"])),
+        "water_l": it * 1e-7,
+    }
+    return RunResult(
+        scenario_name=name,
+        scenario_sha256=scenario_sha256,
+        seed=seed,
+        ordering="fifo",
+        placement=placement,
+        energy=energy,
+        jobs=jobs,
+        events=make_events(jobs),
+        series=series,
+        summary=summary_row(
+            jobs,
+            totals,
+            placement=placement,
+            energy=energy,
+            seed=seed,
+            accelerators=SERVERS * DEVICES_PER_SERVER,
+            end_s=end_s,
+        ),
+        event_kinds=KINDS,
+        server_names=tuple(f"rack-{r}/server-{s}" for r in range(2) for s in range(4)),
+        server_racks=np.repeat(np.arange(2), 4).astype(np.int64),
+        balances={"it_energy": 1e-15, "heat": 2e-15},
+        provenance=(
+            {
+                "name": "digits-mlp",
+                "sha256": "a" * 64,
+                "measured_on": "cpu-core",
+                "used_on": "A100-80",
+                "extrapolated": True,
+                "why": ("other hardware: scaled by a roofline",),
+            },
+        ),
+        warnings=("profile digits-mlp is extrapolated",),
+    )

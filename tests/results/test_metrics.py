@@ -1,0 +1,63 @@
+"""Summary figures against hand calculations."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from dcsim.results import metrics
+from dcsim.results.schema import SUMMARY
+
+NAN = math.nan
+JOBS = {
+    "submit_s": np.array([10.0, 20.0, 30.0, 40.0]),
+    "start_s": np.array([10.0, 40.0, 60.0, NAN]),
+    "end_s": np.array([30.0, 100.0, NAN, NAN]),
+    "wait_s": np.array([0.0, 20.0, 30.0, NAN]),
+    "jct_s": np.array([20.0, 80.0, NAN, NAN]),
+    "accelerators": np.array([2, 1, 4, 8], dtype=np.int32),
+}
+TOTALS = {"energy_it_j": 100.0, "energy_facility_j": 130.0, "carbon_kg": 2.0, "cost_usd": 3.0, "water_l": 4.0}
+
+
+def test_summary_row_by_hand() -> None:
+    row = metrics.summary_row(JOBS, TOTALS, placement="p", energy="e", seed=7, accelerators=8, end_s=110.0)
+    assert list(row) == [column.name for column in SUMMARY]
+    assert row["jct_mean_s"] == 50.0
+    assert row["jct_p95_s"] == pytest.approx(20.0 + 0.95 * 60.0, abs=1e-12)
+    assert row["wait_mean_s"] == pytest.approx(50.0 / 3.0)
+    assert row["makespan_s"] == 90.0
+    assert row["accelerator_utilisation"] == pytest.approx((2 * 20 + 60 + 4 * 50) / (8 * 110))
+    assert (row["pue"], row["jobs_completed"], row["seed"]) == (1.3, 2, 7)
+
+
+def test_nothing_completed_gives_nan_not_zero() -> None:
+    jobs = {name: values[3:] for name, values in JOBS.items()}
+    row = metrics.summary_row(jobs, TOTALS, placement="p", energy="e", seed=0, accelerators=8, end_s=110.0)
+    for name in ("jct_mean_s", "jct_p95_s", "wait_mean_s", "makespan_s"):
+        assert math.isnan(float(row[name]))
+    assert (row["jobs_completed"], row["accelerator_utilisation"]) == (0, 0.0)
+
+
+def test_no_jobs_and_no_accelerators() -> None:
+    jobs = {name: values[:0] for name, values in JOBS.items()}
+    totals = {**TOTALS, "energy_it_j": 0.0}
+    row = metrics.summary_row(jobs, totals, placement="p", energy="e", seed=0, accelerators=0, end_s=0.0)
+    assert row["makespan_s"] == 0.0
+    assert math.isnan(float(row["accelerator_utilisation"]))
+    assert math.isnan(float(row["pue"]))
+
+
+def test_the_order_of_jobs_is_irrelevant() -> None:
+    values = np.array([1e16, 1.0, -1e16, 3.0])
+    forward = metrics.jct_mean_s({"jct_s": values})
+    assert forward == metrics.jct_mean_s({"jct_s": values[::-1]}) == 1.0
+
+
+def test_shared_devices_give_their_own_seconds() -> None:
+    row = metrics.summary_row(
+        JOBS, TOTALS, placement="p", energy="e", seed=0, accelerators=8, end_s=100.0, granted_s=80.0
+    )
+    assert row["accelerator_utilisation"] == 0.1

@@ -1,0 +1,79 @@
+"""A replay proves byte identity, and says exactly what differs when it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dcsim.errors import ResultError
+from dcsim.results.run_result import RunResult
+from dcsim.results.store import write_run
+from dcsim.results.versions import package_versions
+from dcsim.study import Study, replay
+from tests.results.synthetic import make_result, make_scenario
+from tests.study.fakes import simulate
+
+
+def test_a_run_of_a_study_replays_byte_for_byte(study: Callable[..., Study]) -> None:
+    done = study()
+    report = replay(done.run_dir(done.arms[1], 2), simulate=simulate)
+    assert report.identical
+    assert {file.name for file in report.files} == {
+        "manifest.json",
+        "jobs.parquet",
+        "series.parquet",
+        "events.parquet",
+    }
+    assert (report.skew, report.differences) == ((), ())
+    assert str(report).endswith("replay is byte-identical")
+
+
+def test_a_different_figure_is_located(study: Callable[..., Study]) -> None:
+    done = study()
+
+    def other(scenario: Any, seed: int, *, base_dir: Path) -> RunResult:
+        result = simulate(scenario, seed, base_dir=base_dir)
+        result.jobs["energy_j"][3] += 1.0
+        return result
+
+    report = replay(done.run_dir(done.arms[0], 0), simulate=other)
+    assert not report.identical
+    (difference,) = report.differences
+    assert difference.startswith("jobs.energy_j, row 3: ")
+    assert "NOT identical" in str(report)
+
+
+def test_a_damaged_run_is_not_replayed(study: Callable[..., Study]) -> None:
+    done = study()
+    run_dir = done.run_dir(done.arms[0], 0)
+    (run_dir / "series.parquet").unlink()
+    with pytest.raises(ResultError, match=r"series\.parquet"):
+        replay(run_dir, simulate=simulate)
+
+
+def test_version_skew_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_dir = write_run(
+        make_result(1, count=12, bins=6), tmp_path / "run", scenario=make_scenario(), base_dir=tmp_path
+    )
+    versions = {**package_versions(), "numpy": "99.0"}
+    monkeypatch.setattr("dcsim.study.replaying.package_versions", lambda: versions)
+    monkeypatch.setattr("dcsim.results.manifest.package_versions", lambda: versions)
+    report = replay(run_dir, simulate=simulate)
+    assert any(text.startswith("numpy ") and text.endswith("99.0 now") for text in report.skew)
+    assert "manifest.packages" in report.differences
+
+
+def test_a_changed_data_file_is_named(tmp_path: Path) -> None:
+    profile = tmp_path / "mine.json"
+    profile.write_text("{}")
+    scenario = make_scenario().model_copy(update={"profiles": {"mine": "mine.json"}})
+    run_dir = write_run(
+        make_result(1, count=12, bins=6), tmp_path / "run", scenario=scenario, base_dir=tmp_path
+    )
+    assert replay(run_dir, simulate=simulate).identical
+    profile.write_text("{ }")
+    with pytest.raises(ResultError, match=r"'mine\.json' is not the one"):
+        replay(run_dir, simulate=simulate)

@@ -1,0 +1,113 @@
+"""The command line is quick, works without JAX as far as it can, and fails with the right code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dcsim.workload.profile_store import builtin_profiles
+from trainers.__main__ import main
+
+WITHOUT_JAX = """
+import importlib.util, runpy, sys
+found = importlib.util.find_spec
+hidden = {"jax", "jaxlib", "flax", "optax", "mlxtend"}
+importlib.util.find_spec = lambda name, package=None: None if name.split(".")[0] in hidden else found(name, package)
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in hidden:
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Hide())
+sys.argv = ["trainers", *sys.argv[1:]]
+runpy.run_module("trainers", run_name="__main__")
+"""
+
+
+def run(*arguments: str, script: str | None = None) -> subprocess.CompletedProcess[str]:
+    start = ["-c", script] if script else ["-m", "trainers"]
+    return subprocess.run([sys.executable, *start, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["show", str(builtin_profiles()["digits_mlp"])]])
+def test_what_needs_no_jax_works_without(arguments: list[str]) -> None:
+    done = run(*arguments, script=WITHOUT_JAX)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [["train", "linear"], ["calibrate", "linear"], ["validate", "holdout"]])
+def test_what_needs_jax_names_the_remedy(arguments: list[str]) -> None:
+    done = run(*arguments, script=WITHOUT_JAX)
+    assert done.returncode == 2
+    assert "pip install 'dcsim[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    script = (
+        "import sys, time\nfrom trainers.__main__ import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(time.process_time(), sorted({'jax', 'pandas', 'scipy', 'flax', 'pyarrow'} & set(sys.modules)))"
+    )
+    seconds, _, heavy = run(script=script).stdout.splitlines()[-1].partition(" ")
+    assert heavy == "[]"
+    assert float(seconds) < 1.0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["calibrate", "resnet"],
+        ["calibrate", "linear", "--devices", "0"],
+        ["calibrate", "linear", "--modes", "tensor"],
+        ["train", "linear", "--steps", "-5"],
+        ["validate", "holdout", "resnet"],
+        [],
+    ],
+)
+def test_wrong_arguments_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "error" in capsys.readouterr().err
+
+
+def test_a_broken_profile_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"schema_version": 1}')
+    assert main(["show", str(broken)]) == 2
+    assert "broken.json" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("eight_devices")
+def test_training_prints_a_falling_loss(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "")  # JAX runs already: what the command sets is undone afterwards
+    assert main(["train", "linear", "--steps", "200", "--batch", "100"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    losses = [float(line.split()[-1]) for line in lines if line.startswith("step")]
+    assert losses[-1] < losses[0] / 100
+    assert lines[-1].startswith("test loss 0.00")
+
+
+def test_an_interrupt_exits_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainers.calibrate.calibrate", interrupted)
+    assert main(["calibrate", "linear"]) == 130
+    assert "goes on from there" in capsys.readouterr().err
+
+
+def test_list_names_every_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        "linear",
+        "digits_mlp",
+        "tiny_transformer",
+    ]
