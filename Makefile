@@ -33,7 +33,8 @@ setup: $(VENV)/.has-dev ## install everything for development into .venv
 
 demo: $(VENV)/.has-train ## measure two small models here, compare 9 policies with 5 seeds, write study/report.html
 	@sh scripts/fresh_study.sh study
-	$(PY) -m trainers calibrate $(DEMO_MODELS) --quick --out study/profiles
+	@# --force: a busy machine gives noisy step times; the demo takes them, and the profile carries the warning.
+	$(PY) -m trainers calibrate $(DEMO_MODELS) --quick --force --out study/profiles
 	$(BIN)/dcsim compare scenarios/demo.yaml --profiles study/profiles --placement $(DEMO_PLACEMENTS) \
 		--energy $(DEMO_ENERGIES) --seeds $(DEMO_SEEDS) --out study
 
@@ -58,7 +59,7 @@ oracle: $(VENV)/.has-dev ## compare with independent answers and published resul
 	$(PY) -m pytest -m oracle --capture=no tests
 
 bench: $(VENV)/.has-dev ## time the simulator against its yardsticks
-	@set -e; for script in benchmarks/bench_*.py; do echo "== $$script"; $(PY) "$$script"; done
+	$(PY) -m benchmarks
 
 validate: $(VENV)/.has-train ## measure the trainers against what their profiles predict
 	$(PY) -m trainers validate holdout

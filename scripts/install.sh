@@ -43,7 +43,7 @@ install() {
     fi
     # A .venv that uv made holds no pip.
     "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip --upgrade >/dev/null
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --editable ".[$extras]"
 }
 
 # An interpreter that was removed or upgraded since leaves a .venv that does not run: make it anew.

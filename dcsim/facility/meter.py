@@ -175,7 +175,7 @@ def _check_log(times: Floats, power: Floats, end_s: float, edges: Floats) -> Non
         raise GuardError(f"power log: expected non-decreasing times up to the end {end_s:g} s")
     if not (np.all(power >= 0.0) and np.all(np.isfinite(power))):
         raise GuardError(f"power log: {np.min(power):g} W -> expected finite powers >= 0")
-    if len(edges) < 2 or edges[0] != 0.0 or edges[-1] != end_s or not np.all(np.diff(edges) >= 0.0):
+    if len(edges) < 1 or edges[0] != 0.0 or edges[-1] != end_s or not np.all(np.diff(edges) >= 0.0):
         raise GuardError(f"bins: expected ascending edges from 0 to the end {end_s:g} s")
 
 

@@ -117,6 +117,13 @@ class Fleet:
         ]
         return float(np.array(peaks)[np.array(self.type_of)].sum())
 
+    def used_units(self) -> npt.NDArray[np.int64]:
+        """Return (S,) what jobs hold of each server's devices, in thousandths of a device."""
+        used = (self.total - self.free.astype(np.int64)) * SHARE_UNITS
+        for server, slots in self._shared.items():
+            used[server] -= sum(slots.values())
+        return used
+
     def take(self, server: int, devices: int, cpu: float, memory: float) -> Held:
         """Give `devices` whole devices, cores and bytes of one server to a job.
 

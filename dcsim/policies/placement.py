@@ -81,7 +81,8 @@ class FirstFit(PlacementPolicy):
             return _single(server, request)
         if request.max_servers == 1 or request.accelerators == 0:
             return None
-        return _greedy(np.flatnonzero(room), room, request)
+        # Under a limit on servers the first ones can be too small where others would do.
+        return _greedy(np.flatnonzero(room), room, request) or _fewest(room, request)
 
 
 class BestFit(PlacementPolicy):
@@ -183,7 +184,7 @@ class RackLocal(PlacementPolicy):
             return None
         # No single rack holds it: racks with most room first, servers with most room inside each.
         order = np.lexsort((np.arange(len(room)), -room, view.rack, -by_rack[view.rack]))
-        return _greedy(order[room[order] > 0], room, request)
+        return _greedy(order[room[order] > 0], room, request) or _fewest(room, request)
 
     @staticmethod
     def _by_fit(by_rack: Ints, need: int) -> list[int]:

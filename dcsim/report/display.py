@@ -120,15 +120,15 @@ def number_text(value: float) -> str:
     return f"{value:,.{min(decimals, 12)}f}".replace("-", MINUS)
 
 
-def percent_text(fraction: float) -> str:
-    """Return a signed percentage with one decimal.
+def percent_text(fraction: float, decimals: int = 1) -> str:
+    """Return a signed percentage.
 
     >>> percent_text(-0.1234), percent_text(0.05), percent_text(float("nan"))
     ('\u221212.3 %', '+5.0 %', '\u2013')
     """
     if math.isnan(fraction):
         return "\u2013"
-    return f"{100.0 * fraction:+.1f} %".replace("-", MINUS)
+    return f"{100.0 * fraction:+.{decimals}f} %".replace("-", MINUS)
 
 
 def difference_text(difference: PairedDifference) -> tuple[str, str]:
@@ -141,8 +141,10 @@ def difference_text(difference: PairedDifference) -> tuple[str, str]:
         return number_text(difference.difference.mean), "absolute"
     if not relative.is_defined:
         return percent_text(relative.mean), "no interval (n = 1)"
-    low, high = (percent_text(bound).removesuffix(" %") for bound in (relative.low, relative.high))
-    return percent_text(relative.mean), f"[{low}, {high}]"
+    # a tenth of a percent would round small but clear differences to nothing
+    decimals = 1 if max(abs(relative.low), abs(relative.high)) >= 0.01 else 2
+    low, high = (percent_text(bound, decimals).removesuffix(" %") for bound in (relative.low, relative.high))
+    return percent_text(relative.mean, decimals), f"[{low}, {high}]"
 
 
 def verdict_mark(difference: PairedDifference) -> str:

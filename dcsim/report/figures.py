@@ -230,7 +230,7 @@ def gantt_figure(bars: GanttBars, jobs: Table) -> Figure:
             }
         )
     layout = {
-        "height": 150 + 18 * max(len(bars.rows), 6),
+        "height": 150 + round(len(bars.rows) * min(44.0, max(18.0, 640.0 / max(len(bars.rows), 1)))),
         "barmode": "overlay",
         "bargap": 0,
         "hovermode": "closest",

@@ -35,6 +35,8 @@ _MAIN = (
     "carbon_kg",
     "cost_usd",
 )
+_FIRST = ("profile", "name", "measured_on", "used_on", "extrapolated", "reasons", "why")
+"""Columns of the profile table that are read first."""
 _HEADLINE = ("jct_mean_s", "energy_facility_j", "carbon_kg", "cost_usd")
 
 
@@ -93,8 +95,8 @@ def summary_section(study: Study) -> str:
     """Return the tables of means with paired differences below each; the less asked-for metrics folded away."""
     caption = (
         "Mean over seeds \u00b1 half of its 95 % interval. Below: difference from the baseline arm on the same seeds, "
-        "relative, with its 95 % interval; \u2713 better, \u2717 worse, \u2191\u2193 clearly different but neither, "
-        "~ no clear difference."
+        "relative to its mean, with the 95 % interval; \u2713 better, \u2717 worse, \u2191\u2193 clearly different but neither, "
+        "~ no clear difference (after Holm's correction for the number of arms)."
     )
     rest = [metric for metric in LABELS if metric not in _MAIN]
     folded = ", ".join(LABELS[metric].lower() for metric in rest).replace("it energy", "IT energy")
@@ -180,13 +182,17 @@ def provenance_section(study: Study, balances: Mapping[str, float]) -> str:
 def _records(records: Sequence[Mapping[str, Any]]) -> str:
     if not records:
         return "<p>No cost profile was used: jobs ran for the times their trace gives.</p>"
-    keys = list(dict.fromkeys(key for record in records for key in record))
+    keys = sorted(dict.fromkeys(key for record in records for key in record), key=_column_order)
     head = "".join(f'<th scope="col">{escape(key.replace("_", " "))}</th>' for key in keys)
     rows = (
         "<tr>" + "".join(f"<td>{_value(key, record.get(key))}</td>" for key in keys) + "</tr>"
         for record in records
     )
     return f'<div class="scroll"><table class="prose"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _column_order(key: str) -> int:
+    return _FIRST.index(key) if key in _FIRST else len(_FIRST)
 
 
 def _value(key: str, value: object) -> str:

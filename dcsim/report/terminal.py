@@ -11,7 +11,7 @@ from dcsim.study.statistics import PairedDifference
 from dcsim.study.study import Study
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.table import Table
     from rich.text import Text
 
@@ -31,30 +31,33 @@ _DIFFERENCE_METRICS = ("jct_mean_s", "energy_facility_j", "carbon_kg", "cost_usd
 _STYLE = {"better": "green", "worse": "red"}
 
 
-def _new_table(title: str, caption: str | None = None) -> Table:
+def _new_table() -> Table:
     from rich import box
     from rich.table import Table
-    from rich.text import Text
 
     return Table(
-        title=Text(title, style="bold"),
-        title_justify="left",
-        caption=caption,
-        caption_justify="left",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
     )
 
 
-def run_table(result: RunResult) -> Table:
+def _titled(title: str, table: Table, caption: str = "") -> Group:
+    """Put lines above and below a table: as part of it they would wrap at its width."""
+    from rich.console import Group
+    from rich.text import Text
+
+    return Group(Text(title, style="bold"), table, Text(caption, style="dim"))
+
+
+def run_table(result: RunResult) -> Group:
     """Return the summary of one run: metric, value, unit."""
     from rich.text import Text
 
     title = (
         f"{result.scenario_name}: {result.ordering}, {result.placement}, {result.energy}, seed {result.seed}"
     )
-    table = _new_table(title)
+    table = _new_table()
     table.add_column("Metric")
     table.add_column("Value", justify="right")
     table.add_column("Unit")
@@ -65,17 +68,16 @@ def run_table(result: RunResult) -> Table:
         scale = scale_for(metric, [float(value)])
         shown = f"{value:,}" if isinstance(value, int) else scale.text(float(value))
         table.add_row(label, Text(shown), Text(scale.unit))
-    return table
+    return _titled(title, table)
 
 
-def mean_table(study: Study) -> Table:
+def mean_table(study: Study) -> Group:
     """Return the mean of each arm over its seeds, with the half-width of its 95 % interval."""
     from rich.text import Text
 
     seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) != 1 else ''}"
-    table = _new_table(
-        f"{study.scenario_name}: mean of {seeds} \u00b1 95 % interval (modelled, not measured)"
-    )
+    title = f"{study.scenario_name}: mean of {seeds} \u00b1 95 % interval (modelled, not measured)"
+    table = _new_table()
     table.add_column("Arm", no_wrap=True)
     columns = []
     for metric, label in _SHORT.items():
@@ -87,7 +89,7 @@ def mean_table(study: Study) -> Table:
         )
     for arm, *cells in zip(study.arms, *columns, strict=True):
         table.add_row(Text(_two_lines(arm)), *(Text(cell) for cell in cells))
-    return table
+    return _titled(title, table)
 
 
 def _two_lines(arm: Arm) -> str:
@@ -96,14 +98,13 @@ def _two_lines(arm: Arm) -> str:
     return f"{first}\n+ {rest}"
 
 
-def difference_table(study: Study) -> Table:
+def difference_table(study: Study) -> Group:
     """Return each arm against the baseline, seed by seed, with intervals and marks."""
     from rich.text import Text
 
-    table = _new_table(
-        f"Against {study.baseline.label}, paired by seed: relative difference [95 % interval]",
-        caption="\u2713 better, \u2717 worse, ~ no clear difference (Holm-corrected over the arms)",
-    )
+    title = f"Against {study.baseline.label}, paired by seed: relative difference [95 % interval]"
+    caption = "\u2713 better, \u2717 worse, ~ no clear difference (Holm-corrected over the arms)"
+    table = _new_table()
     table.add_column("Arm", no_wrap=True)
     for metric in _DIFFERENCE_METRICS:
         table.add_column(_SHORT[metric], justify="right", no_wrap=True)
@@ -112,7 +113,7 @@ def difference_table(study: Study) -> Table:
         if arm != study.baseline:
             cells = [_difference_cell(found[arm.name, metric]) for metric in _DIFFERENCE_METRICS]
             table.add_row(Text(_two_lines(arm)), *cells)
-    return table
+    return _titled(title, table, caption)
 
 
 def _difference_cell(difference: PairedDifference) -> Text:

@@ -8,8 +8,6 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-import dcsim
-
 __all__ = ["PACKAGES", "code_sha256", "dcsim_version", "package_versions"]
 
 PACKAGES = ("numpy", "pandas", "psychrolib", "pvlib", "pyarrow", "pydantic", "scipy", "simpy")
@@ -39,7 +37,7 @@ def code_sha256() -> str:
     Between two releases the version stays the same while the code changes; a study is resumed
     only with the very code that began it.
     """
-    root = Path(dcsim.__file__).parent
+    root = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for path in sorted(p for p in root.rglob("*") if p.suffix in (".py", ".json")):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")

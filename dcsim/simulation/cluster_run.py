@@ -19,6 +19,7 @@ from dcsim.simulation.kinds import LogKind, Order
 from dcsim.simulation.progress import Progress
 from dcsim.simulation.running import RunningJob
 from dcsim.simulation.waiting import WaitingLine
+from dcsim.spec.workload import TraceWorkloadSpec
 
 __all__ = ["ClusterRun"]
 
@@ -86,9 +87,15 @@ class ClusterRun:
         # On one accelerator type, an unconstrained job may go anywhere that has devices.
         self._one_type = len(inputs.allowed[-1]) <= 1 and all(t.accelerator for t in self.fleet.types)
         self._local = [
-            inputs.storage.local_fraction(inputs.costs.dataset_bytes(p))
-            for p in range(len(jobs.profile_names))
+            inputs.storage.local_fraction(self._dataset_bytes(p)) for p in range(len(jobs.profile_names))
         ]
+
+    def _dataset_bytes(self, profile: int) -> float:
+        """Return the size of what a profile's jobs read: as the trace says, else as measured."""
+        workload = self.inputs.scenario.workload
+        if isinstance(workload, TraceWorkloadSpec) and workload.dataset_bytes is not None:
+            return workload.dataset_bytes
+        return self.inputs.costs.dataset_bytes(profile)
 
     def _result_columns(self) -> None:
         count = len(self.inputs.jobs)
@@ -281,7 +288,7 @@ class ClusterRun:
             width,
             self._accelerator_name[fleet.type_of[placement[0][0]]],
             self._cap[job],
-            self._share[job] if self._profile[job] >= 0 else 1.0,
+            self._share[job],
             len(placement),
             largest,
         )

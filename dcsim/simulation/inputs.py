@@ -19,7 +19,7 @@ from dcsim.facility.storage import Storage
 from dcsim.policies import EnergyPolicy, JobsView, OrderingPolicy, PlacementPolicy, make_policy
 from dcsim.simulation.costing import CostModel
 from dcsim.spec.scenario import Scenario
-from dcsim.workload.build import build_jobs
+from dcsim.workload.build import build_jobs, check_jobs_fit
 from dcsim.workload.jobs import JobTable
 from dcsim.workload.profile_store import LoadedProfile, load_profiles, used_profiles
 
@@ -28,8 +28,6 @@ __all__ = ["Policies", "RunInputs", "prepare"]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-_MAX_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +87,8 @@ def prepare(
     loaded = {**(load_profiles(missing, scenario, base_dir) if missing else {}), **given}
     if jobs is None:
         jobs = build_jobs(scenario, seed, base_dir, loaded, models, fleet.accelerators)
+    else:
+        check_jobs_fit(jobs, scenario)
     binding = _binding(jobs, fleet)
     if binding:
         jobs = _with_host_share(jobs, fleet)
@@ -96,7 +96,7 @@ def prepare(
     costs = CostModel(jobs, loaded, models, fleet, scenario.network)
     allowed = _allowed_servers(jobs, fleet)
     reference = _reference_types(jobs, fleet, allowed)
-    _refuse_impossible(scenario, jobs, fleet, allowed, costs, reference)
+    _refuse_too_little_memory(scenario, jobs, fleet, costs, reference)
     steps, ideal_s, fraction = costs.ideals(reference)
     view = _jobs_view(jobs, ideal_s, fraction)
     keys = _checked(policies.ordering.keys(view), len(jobs), "ordering keys", -math.inf, math.inf)
@@ -177,59 +177,10 @@ def _reference_types(jobs: JobTable, fleet: Fleet, allowed: tuple[tuple[Bools, .
     return np.where(jobs.accelerators > 0, reference, -1)
 
 
-def _refuse_impossible(
-    scenario: Scenario,
-    jobs: JobTable,
-    fleet: Fleet,
-    allowed: tuple[tuple[Bools, ...], ...],
-    costs: CostModel,
-    reference: Ints,
-) -> None:
-    """Refuse jobs that could not start even on an empty cluster: they would wait for ever."""
-    everywhere = np.ones(len(fleet), dtype=bool)
-    largest = np.zeros(len(jobs), dtype=np.int64)
-    for number, masks in enumerate(allowed):
-        mine = np.flatnonzero(jobs.accelerator_types % len(allowed) == number)
-        sizes = [(np.sort(fleet.total[mask])[::-1], int(fleet.total[mask].sum())) for mask in masks]
-        for ordered, total in sizes:
-            spans = np.cumsum(ordered)
-            limit = np.where(jobs.max_servers[mine] == 0, len(ordered), jobs.max_servers[mine])
-            reach = spans[np.minimum(limit, len(ordered)) - 1] if len(ordered) else np.zeros(len(mine))
-            largest[mine] = np.maximum(largest[mine], np.minimum(reach, total))
-    problems = [
-        Problem(
-            scenario.name,
-            None,
-            f"jobs.{jobs.job_id[i]}.accelerators",
-            str(int(jobs.accelerators[i])),
-            f"at most {int(largest[i])}, all that its types and server limit allow on this cluster",
-            "widen the cluster or leave the job out",
-        )
-        for i in np.flatnonzero(jobs.accelerators > largest)[:_MAX_SHOWN].tolist()
-    ]
-    cpu_only = jobs.accelerators == 0
-    per_server = (
-        ("cpu_cores", jobs.cpu_cores, fleet.cpu_cores),
-        ("memory_bytes", jobs.memory_bytes, fleet.memory_bytes),
-    )
-    single = cpu_only | (jobs.max_servers == 1)
-    for field, wanted, has in per_server:
-        most = float(has[everywhere].max())
-        problems += [
-            Problem(
-                scenario.name, None, f"jobs.{jobs.job_id[i]}.{field}", f"{wanted[i]:g}", f"at most {most:g}"
-            )
-            for i in np.flatnonzero(single & (wanted > most))[:_MAX_SHOWN].tolist()
-        ]
-    problems += _memory_problems(scenario, jobs, fleet, costs, reference)
-    if problems:
-        raise ScenarioError(problems)
-
-
-def _memory_problems(
+def _refuse_too_little_memory(
     scenario: Scenario, jobs: JobTable, fleet: Fleet, costs: CostModel, reference: Ints
-) -> list[Problem]:
-    """Return profiles whose measured memory does not fit the accelerator they would run on."""
+) -> None:
+    """Refuse profiles whose measured memory does not fit the accelerator they would run on."""
     pairs = sorted({(p, k) for p, k in zip(jobs.profile.tolist(), reference.tolist(), strict=True)})
     problems = []
     for profile, kind in pairs:
@@ -243,7 +194,8 @@ def _memory_problems(
             problems.append(
                 Problem(scenario.name, None, f"profiles.{name}.memory", f"{needed:.4g} B", expected)
             )
-    return problems
+    if problems:
+        raise ScenarioError(problems)
 
 
 def _jobs_view(jobs: JobTable, ideal_s: Floats, fraction: Floats) -> JobsView:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dcsim.errors import GuardError
 from dcsim.facility.grid import Grid, build_grid
 from dcsim.facility.meter import Meter
 from dcsim.policies.views import GridView
@@ -15,7 +14,8 @@ from dcsim.results.run_result import RunResult
 from dcsim.simulation.assemble import assemble
 from dcsim.simulation.bins import bin_edges_s
 from dcsim.simulation.cluster_run import ClusterRun
-from dcsim.simulation.inputs import Policies, RunInputs, prepare
+from dcsim.simulation.guards import check_run
+from dcsim.simulation.inputs import Policies, prepare
 from dcsim.spec.scenario import Scenario
 from dcsim.workload.jobs import JobTable
 from dcsim.workload.profile_store import LoadedProfile
@@ -40,8 +40,8 @@ def simulate(
         scenario: what to simulate.
         seed: of the named random streams; None: the scenario's.
         base_dir: folder that relative paths in the scenario start from; None: the working folder.
-        guards: also prove capacities and max-min fairness after every instant (slow). Energy and
-            heat balances are always proven.
+        guards: also prove capacities and max-min fairness after every instant (slow), and at the end
+            that the event log alone rebuilds the run. Energy and heat balances are always proven.
         profiles: cost profiles by name that go before the scenario's and the built-in ones.
         policies: policy objects instead of those the scenario names.
         jobs: a job table instead of the scenario's workload.
@@ -71,7 +71,7 @@ def simulate(
     edges_s = bin_edges_s(end_s)
     metered = meter.run(np.array(run.power_times_s), np.array(run.it_power_w), end_s, bin_edges_s=edges_s)
     if guards:
-        _check_conservation(inputs, run, end_s)
+        check_run(run, end_s)
     return assemble(run, metered, end_s, edges_s)
 
 
@@ -82,26 +82,3 @@ def _forecast(grid: Grid) -> Callable[[float], GridView]:
         return GridView(now_s, grid.carbon.mean, grid.price.mean, grid.carbon.breakpoints)
 
     return view
-
-
-def _check_conservation(inputs: RunInputs, run: ClusterRun, end_s: float) -> None:
-    """Prove that work, time and resources add up at the end of a run.
-
-    Raises:
-        GuardError: something was lost, or done twice.
-    """
-    start_s, done_s = np.array(run.start_s), np.array(run.end_s)
-    done, started = np.isfinite(done_s), np.isfinite(start_s)
-    faults = {
-        "a job ends before it starts": np.any(done_s[done] < start_s[done]),
-        "a job starts before it is eligible": np.any(start_s[started] < np.array(run.eligible_s)[started]),
-        "a job is eligible before it is submitted": np.any(np.array(run.eligible_s) < inputs.jobs.submit_s),
-        "a completed job has work left": np.any(np.array(run.steps_done)[done] != inputs.steps[done]),
-        "a job did more than its work": np.any(np.array(run.steps_done) > inputs.steps),
-        "resources are held by nobody": not run.running
-        and np.any(inputs.fleet.free.astype(np.int64) != inputs.fleet.total),
-        "the run ends before a job does": np.any(done_s[done] > end_s),
-    }
-    broken = [name for name, fault in faults.items() if fault]
-    if broken:
-        raise GuardError("; ".join(broken))

@@ -36,6 +36,7 @@ class CoolingSpec(SpecModel):
     carnot_fraction: Fraction = Field(default=0.5, gt=0)
     """Chiller COP over Carnot's."""
     cop_max: Number = Field(default=12.0, gt=1.0, le=30.0)
+    """No chiller does better, however cold it is outdoors."""
     pump_fraction: Fraction = 0.02
     """Pumps and tower fans, over heat removed."""
     cycles_of_concentration: Number = Field(default=5.0, gt=1.0, le=20.0)

@@ -44,7 +44,7 @@ class ArrivalSpec(SpecModel):
     rate_per_s: Number | None = Field(default=None, gt=0, le=1e6)
     """Mean arrivals a second; rules over `load`."""
     diurnal_amplitude: Fraction = 0.0
-    """Peak-to-mean swing a of the rate 1 + a sin(...), peak at `peak_hour`."""
+    """Peak-to-mean swing a of the rate 1 + a cos(...), peak at `peak_hour`."""
     peak_hour: Number = Field(default=15.0, ge=0, lt=24)
     """UTC hour of the highest rate."""
 
@@ -59,11 +59,11 @@ class ArrivalSpec(SpecModel):
 
 
 class SizeSpec(SpecModel):
-    """Ideal run time: lognormal, clipped."""
+    """Ideal run time: lognormal, clipped; the defaults meet median and 90th percentile of the Philly trace."""
 
-    median_s: DurationS = Field(default=1_800.0, gt=0)
+    median_s: DurationS = Field(default=1_140.0, gt=0)
     """Half of the jobs are shorter."""
-    sigma: Number = Field(default=1.5, ge=0, le=4.0)
+    sigma: Number = Field(default=1.8, ge=0, le=4.0)
     """Standard deviation of ln(run time)."""
     min_s: DurationS = Field(default=30.0, gt=0)
     """Shorter draws are raised to this."""
@@ -125,7 +125,7 @@ class GeneratedWorkloadSpec(SpecModel):
     mix: tuple[JobKindSpec, ...] = Field(min_length=1)
     """Kinds of jobs, by weight."""
     tenants: int = Field(default=4, ge=1, le=100_000, strict=True)
-    """Who submits them, equally often."""
+    """Who submits them: the k-th tenant 1/k times as often as the first (Zipf)."""
 
 
 class TraceWorkloadSpec(SpecModel):

@@ -27,7 +27,7 @@ from dcsim.study.cells import (
     replay_command,
     run_cell,
 )
-from dcsim.study.executors import EXECUTORS, Limits, default_workers
+from dcsim.study.executors import EXECUTORS, Executor, Limits, default_workers
 from dcsim.study.lock import LOCK, study_lock
 from dcsim.study.study import STUDY, Failure, Row, Study, made_by, write_study
 from dcsim.study.tables import ARMS_CSV, SUMMARY_CSV, write_tables
@@ -112,20 +112,17 @@ def compare(
     """
     scenario, base_dir, path = _unpacked(loaded)
     arms = make_arms(placements, energies, orderings or (scenario.policies.ordering.name,))
+    reference, run_all = _baseline(arms, baseline), _executor(executor)
     _check_seeds(seeds)
-    if executor not in EXECUTORS:
-        raise ScenarioError(f"executor {executor!r} -> expected one of {', '.join(EXECUTORS)}")
     if simulate is None:
         check_policies(scenario, arms)
-    reference = _baseline(arms, baseline)
     inputs = input_hashes(scenario, base_dir)
-    out = out.resolve()
-    _prepare(out)
+    limits = Limits(workers or default_workers(), cell_timeout_s)
+    out = _prepared(out)
     with study_lock(out):
-        cells = make_cells(scenario, arms, seeds, base_dir=base_dir, out=out, inputs=inputs)
-        limits = Limits(workers or default_workers(), cell_timeout_s)
         began = time.perf_counter()
-        manifests, failed = _run(cells, EXECUTORS[executor], limits, progress, simulate)
+        cells = make_cells(scenario, arms, seeds, base_dir=base_dir, out=out, inputs=inputs)
+        manifests, failed = _run(cells, run_all, limits, progress, simulate)
         study = _assemble(scenario, arms, reference, seeds, out, manifests, failed, path)
         write_tables(study)
         write_study(study)
@@ -158,8 +155,15 @@ def _baseline(arms: Sequence[Arm], name: str | None) -> Arm:
     raise ScenarioError(f"baseline {name!r} -> expected one of {', '.join(arm.name for arm in arms)}")
 
 
-def _prepare(out: Path) -> None:
-    """Make the folder; refuse one in which our file names belong to somebody else."""
+def _executor(name: str) -> Executor:
+    if name not in EXECUTORS:
+        raise ScenarioError(f"executor {name!r} -> expected one of {', '.join(EXECUTORS)}")
+    return EXECUTORS[name]
+
+
+def _prepared(out: Path) -> Path:
+    """Make the folder and return its absolute path; refuse one in which our file names belong to somebody else."""
+    out = Path(out).resolve()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -168,11 +172,12 @@ def _prepare(out: Path) -> None:
     taken = [name for name in (SUMMARY_CSV, ARMS_CSV, "runs") if (out / name).exists()]
     if taken and not ours:
         raise ResultError(f"{out}: holds {taken[0]!r} that is not of a dcsim study; choose another --out")
+    return out
 
 
 def _run(
     cells: Sequence[Cell],
-    executor: Callable[..., Iterable[CellOutcome]],
+    executor: Executor,
     limits: Limits,
     progress: ProgressCallback | None,
     simulate: Simulate | None,

@@ -82,7 +82,7 @@ class PairedDifference:
     difference: Interval
     """In the metric's unit."""
     relative: Interval
-    """As a fraction of the baseline's value of the same seed; NaN where that is zero."""
+    """As a fraction of the baseline's mean over these seeds; NaN where that is zero."""
     p_value: float
     """Of no difference, two-sided; NaN where n < 2."""
     p_holm: float
@@ -181,21 +181,28 @@ def paired_difference(
     seeds = sorted(set(values) & set(baseline_values))
     ours = np.array([values[seed] for seed in seeds], dtype=np.float64)
     theirs = np.array([baseline_values[seed] for seed in seeds], dtype=np.float64)
-    differences = _known(_without_rounding(ours, theirs))
-    usable = theirs != 0.0
-    relative = _without_rounding(ours, theirs)[usable] / np.abs(theirs[usable])
-    all_usable = bool(usable.all())
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    differences = _without_rounding(ours[both], theirs[both])
+    interval = mean_interval(differences)
     p_value = _p_value(differences)
     return PairedDifference(
         metric=metric,
         arm=arm,
         baseline=baseline,
-        difference=mean_interval(differences),
-        relative=mean_interval(relative if all_usable else []),
+        difference=interval,
+        relative=_relative(interval, theirs[both]),
         p_value=p_value,
         p_holm=p_value,
         verdict="no clear difference",
     )
+
+
+def _relative(interval: Interval, baseline: Floats) -> Interval:
+    """Divide by one number, so that the relative interval excludes zero exactly when the absolute one does."""
+    scale = abs(math.fsum(baseline.tolist())) / baseline.size if baseline.size else 0.0
+    if scale == 0.0:
+        return Interval(math.nan, math.nan, math.nan, 0)
+    return Interval(interval.mean / scale, interval.low / scale, interval.high / scale, interval.n)
 
 
 def _without_rounding(ours: Floats, theirs: Floats) -> Floats:

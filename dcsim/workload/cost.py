@@ -5,7 +5,7 @@ per_device * (devices - 1). Its last term is what running the devices of that ho
 their all-reduce and their contention. So on the calibrated device the traffic *inside* a server is
 already counted and `StepCost.intra_allreduce_bytes` is 0; only the traffic *between* servers is left
 to the simulator. On other hardware that term says nothing: it is left out, and both kinds of
-traffic are left to the simulator. See docs/decisions/0301-step-cost.md.
+traffic are left to the simulator. See docs/decisions/0030-step-cost.md.
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def _parts(
     alone_s = fit.overhead_s + batch * _sample_s(profile, accelerator, efficiency)
     scaled = f"{profile.name}: measured on {profile.device}, scaled by a roofline to {accelerator.name}"
     rate = rate_used(accelerator, profile.precision)
-    return alone_s, 0.0, (f"{scaled} at {efficiency:.3g} of its {rate} roofline", *reasons)
+    return alone_s, 0.0, (f"{scaled} at {efficiency:.2%} of its {rate} roofline", *reasons)
 
 
 def _range_reasons(profile: CostProfile, devices: int, batch: int) -> Iterator[str]:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.units import format_duration
 from dcsim.workload.jobs import JobTable
 
-__all__ = ["Fact", "describe", "describe_rows", "offered_accelerators"]
+__all__ = ["Fact", "describe", "offered_accelerators"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,16 +45,6 @@ def describe(table: JobTable, cluster_accelerators: int | None = None) -> tuple[
     return tuple(
         fact for section in (_overview, _arrivals, _widths, _work, _shares, _names) for fact in section(table)
     ) + tuple(_load(table, cluster_accelerators))
-
-
-def describe_rows(table: JobTable, cluster_accelerators: int | None = None) -> list[list[str]]:
-    """Return the figures of `describe` as people read them: rows of [what, value with its unit].
-
-    >>> from dcsim.workload.jobs import job_table
-    >>> dict(describe_rows(job_table(submit_s=[0.0, 60.0], duration_s=5_400.0)))["run time: p50"]
-    '1 h 30 min'
-    """
-    return [[f"{fact.section}: {fact.name}", _shown(fact)] for fact in describe(table, cluster_accelerators)]
 
 
 def offered_accelerators(table: JobTable) -> float:
@@ -134,16 +123,6 @@ def _load(table: JobTable, cluster_accelerators: int | None) -> Iterator[Fact]:
     yield Fact("load", "accelerators kept busy without waiting, jobs with a run time", busy, "")
     if cluster_accelerators:
         yield Fact("load", f"over {cluster_accelerators} accelerators", busy / cluster_accelerators, "")
-
-
-def _shown(fact: Fact) -> str:
-    """Return a value with its unit, times as people say them."""
-    if isinstance(fact.value, str):
-        return fact.value
-    if fact.unit == "s":
-        return format_duration(float(fact.value))
-    text = f"{fact.value:,}" if isinstance(fact.value, int) else f"{fact.value:,.4g}"
-    return f"{text} {fact.unit}".strip()
 
 
 def _counted(section: str, names: list[str], counts: list[int]) -> Iterator[Fact]:

@@ -1,6 +1,6 @@
 """Generated jobs: arrivals, sizes, widths and kinds, each from a random stream of its own.
 
-The defaults (in dcsim.spec.workload) come from published traces; docs/decisions/0302-generated-jobs.md
+The defaults (in dcsim.spec.workload) come from published traces; docs/decisions/0031-generated-jobs.md
 names the paper, the figure and the fit for each. Changing one distribution leaves the draws of all
 others as they were.
 """

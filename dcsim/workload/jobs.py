@@ -251,7 +251,8 @@ def _column(name: str, value: npt.ArrayLike, count: int) -> Floats | Ints:
         raise TraceError([Problem("jobs", None, name, "fractions or NaN", "whole numbers")])
     if array.ndim and array.shape != (count,):
         raise TraceError([Problem("jobs", None, name, f"shape {array.shape}", f"shape ({count},)")])
-    return np.array(np.broadcast_to(array, (count,)), dtype=np.int64 if whole else np.float64)
+    wide = np.broadcast_to(array, (count,))
+    return np.array(wide, dtype=np.int64) if whole else np.array(wide, dtype=np.float64)
 
 
 def _checked(table: JobTable) -> JobTable:

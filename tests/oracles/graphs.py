@@ -41,7 +41,9 @@ def random_graph(draws: np.random.Generator) -> Transfers:
 
 def star(draws: np.random.Generator, flows: int = 200) -> Transfers:
     """Return transfers between 32 servers of a star, by the links that dcsim's network lays."""
-    return _between_servers(draws, NetworkSpec(topology="star", server_bandwidth_bytes_per_s=1.25e9), 32, flows)
+    return _between_servers(
+        draws, NetworkSpec(topology="star", server_bandwidth_bytes_per_s=1.25e9), 32, flows
+    )
 
 
 def two_tier(draws: np.random.Generator, flows: int = 200) -> Transfers:
@@ -70,7 +72,9 @@ def finish_times_s(transfers: Transfers) -> list[float]:
     links = SharedLinks(transfers.capacity_bytes_per_s)
     unlimited = math.ceil(sum(transfers.capacity_bytes_per_s)) + 1
     to_start = sorted(range(len(transfers.routes)), key=lambda f: (transfers.start_s[f], f), reverse=True)
-    flows = [Flow(f, unlimited, [(link, 1.0, unlimited) for link in r]) for f, r in enumerate(transfers.routes)]
+    flows = [
+        Flow(f, unlimited, [(link, 1.0, unlimited) for link in r]) for f, r in enumerate(transfers.routes)
+    ]
     left_bytes = [float(size) for size in transfers.size_bytes]
     active: dict[int, Flow] = {}
     ends_s = [math.nan] * len(flows)

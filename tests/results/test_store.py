@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -186,3 +188,31 @@ def test_one_table_can_be_read_alone(run_dir: Path) -> None:
 def test_the_run_log_is_neither_hashed_nor_needed(run_dir: Path) -> None:
     (run_dir / RUN_LOG).unlink()
     read_run(run_dir)
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from dcsim.errors import ResultError
+from dcsim.results.store import write_run
+from tests.results.synthetic import make_result, make_scenario
+result = make_result(seed=4, count=2000)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    write_run(result, Path(sys.argv[1]), scenario=make_scenario(), base_dir=Path("."))
+except ResultError as error:
+    print(error)
+"""
+
+
+def test_a_file_the_system_refuses_to_grow_leaves_nothing_half_written(tmp_path: Path) -> None:
+    """A real refusal from the kernel in the middle of a table, not a simulated one."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path / "run")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "run: cannot be written" in done.stdout
+    assert list(tmp_path.iterdir()) == []

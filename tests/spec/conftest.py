@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pytest
 
-from tests.spec.examples import SMALL
+from tests.spec.examples import SMALL, Change, Data
+
 
 @pytest.fixture
-def small():
+def small() -> Data:
     """Plain data of a valid scenario, the test's own copy."""
     return copy.deepcopy(SMALL)
 
 
 @pytest.fixture
-def changed(small):
+def changed(small: Data) -> Change:
     """Return a function that gives the small scenario with one field, by dotted path, set to a value."""
 
-    def change(path, value):
+    def change(path: str, value: Any) -> Data:
         *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
-        node = small
+        node: Any = small
         for part in parents:
             node = node[part] if isinstance(part, int) else node.setdefault(part, {})
         node[last] = value

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-__all__ = ["SMALL"]
+from collections.abc import Callable
+from typing import Any
 
-SMALL = {
+__all__ = ["SMALL", "Change", "Data"]
+
+Data = dict[str, Any]
+Change = Callable[[str, Any], Data]
+"""(dotted path of a field, value) -> the scenario with that value."""
+
+SMALL: Data = {
     "name": "small",
     "cluster": {
         "racks": [

@@ -84,7 +84,7 @@ def test_only_common_seeds_are_paired() -> None:
 
 
 def test_nan_pairs_are_left_out_and_zero_baselines_have_no_relative() -> None:
-    found = paired_difference("x", "b", "a", {0: math.nan, 1: 2.0, 2: 3.0}, {0: 1.0, 1: 0.0, 2: 1.0})
+    found = paired_difference("x", "b", "a", {0: math.nan, 1: 2.0, 2: 3.0}, {0: 1.0, 1: 0.0, 2: 0.0})
     assert found.difference.n == 2
     assert math.isnan(found.relative.mean)
 
@@ -96,6 +96,16 @@ def test_differences_without_spread_are_certain() -> None:
     values = {"a": {"pue": dict.fromkeys(range(5), 1.3)}, "b": {"pue": dict.fromkeys(range(5), 1.1)}}
     (lower,) = compare_arms(values, "a", ["pue"])
     assert lower.verdict == "better"
+
+
+def test_the_relative_interval_agrees_with_the_absolute_one_about_zero() -> None:
+    """Ratios by seed would not: a seed with a tiny baseline value would swamp the others."""
+    theirs = {0: 0.001, 1: 5.0, 2: 10.0}
+    ours = {0: 3.0, 1: 8.2, 2: 12.9}
+    found = paired_difference("x", "b", "a", ours, theirs)
+    assert found.difference.low > 0.0
+    assert found.relative.low > 0.0
+    assert found.relative.mean == pytest.approx((24.1 - 15.001) / 15.001)
 
 
 def test_rounding_is_no_difference() -> None:

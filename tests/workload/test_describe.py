@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from dcsim.workload.describe import describe, describe_rows, offered_accelerators
+from dcsim.workload.describe import describe, offered_accelerators
 from dcsim.workload.jobs import JobTable, empty_jobs, job_table
 
 
@@ -45,13 +45,6 @@ def test_figures(table: JobTable) -> None:
     load, _ = facts["load", "over 10 accelerators"]
     assert load == pytest.approx(0.165)
     assert offered_accelerators(table) == pytest.approx(1.65)
-
-
-def test_rows_are_texts(table: JobTable) -> None:
-    rows = dict(describe_rows(table, 10))
-    assert rows["arrivals: span"] == "1 min 40 s"
-    assert rows["arrivals: mean rate"] == "0.03 1/s"
-    assert all(isinstance(text, str) for row in describe_rows(table) for text in row)
 
 
 def test_long_lists_are_summed_up() -> None:

@@ -92,6 +92,26 @@ def test_empty_take_and_concatenate() -> None:
         concat_jobs(first, first)
 
 
+@given(st.permutations(range(6)))
+def test_the_order_of_rows_does_not_show(order: list[int]) -> None:
+    rows = [(f"j{i}", float(i // 2), "xyxyzz"[i], ("", "T4", "A10")[i % 3]) for i in range(6)]
+
+    def table(rows: list[tuple[str, float, str, str]]) -> JobTable:
+        names, times, tenants, types = (list(column) for column in zip(*rows, strict=True))
+        return job_table(
+            job_id=names, submit_s=times, duration_s=1.0, tenant=tenants, accelerator_types=types
+        )
+
+    one, two = table(rows), table([rows[i] for i in order])
+    assert (one.job_id, one.tenant_names, one.type_constraints) == (
+        two.job_id,
+        two.tenant_names,
+        two.type_constraints,
+    )
+    np.testing.assert_array_equal(one.tenant, two.tenant)
+    np.testing.assert_array_equal(one.accelerator_types, two.accelerator_types)
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.text("abc", min_size=1, max_size=3)), unique_by=lambda row: row[1]

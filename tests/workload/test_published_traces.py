@@ -9,6 +9,7 @@ import pytest
 
 from dcsim.errors import TraceError
 from dcsim.facility.hardware import CATALOGUE
+from dcsim.spec.workload import SizeSpec
 from dcsim.workload.readers import read_openb, read_openb_nodes, read_philly
 
 PODS = "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time\n"
@@ -188,6 +189,14 @@ def test_the_published_nodes(shared_data: Path) -> None:
     assert sum(server.accelerators * count for server, count in servers) == 6_212
     assert sum(count for server, count in servers if server.accelerators) == 1_213
     assert {server.accelerator for server, _ in servers if server.accelerator} <= set(CATALOGUE)
+
+
+def test_the_default_sizes_are_those_of_philly(shared_data: Path) -> None:
+    table = read_philly(shared_data / "traces/philly/philly.csv")
+    median_s, high_s = np.percentile(table.duration_s, [50, 90])
+    sizes = SizeSpec()
+    assert sizes.median_s == pytest.approx(median_s, rel=0.02)
+    assert sizes.median_s * np.exp(1.2816 * sizes.sigma) == pytest.approx(high_s, rel=0.02)
 
 
 def test_the_published_philly_jobs(shared_data: Path) -> None:

@@ -65,7 +65,13 @@ NATIVE_FIELDS = (
     ),
     Field("slack_s", "number", "s", "how long the job may be held back", default=0.0),
     Field("tenant", "text", "", "who submits", default="default"),
-    Field("accelerator_types", "text", "", "catalogue names accepted, joined by |; blank: any", default=""),
+    Field(
+        "accelerator_types",
+        "text",
+        "",
+        "catalogue names accepted, a vertical bar between them; blank: any",
+        default="",
+    ),
 )
 
 

@@ -1,0 +1,441 @@
+"""What every policy must keep: classes to subclass, one check a test.
+
+    class TestMine(PolicyContract):
+        policy = MyPlacement
+
+pytest then runs the checks for the kind of policy that `MyPlacement` is. A broken promise raises
+`ContractError`, an AssertionError, with the smallest example that Hypothesis finds.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dcsim.policies.base import EnergyPolicy, OrderingPolicy, PlacementPolicy
+from dcsim.policies.views import ClusterView, JobsView, Placement, PlacementRequest
+from dcsim.testing.isolation import (
+    answers_under_hash_seeds,
+    frozen_state,
+    sample_jobs_view,
+    sample_problems,
+    same_jobs_view,
+    same_view,
+)
+from dcsim.testing.strategies import cluster_views, grid_views, job_views, jobs_views, placement_requests
+from dcsim.testing.timing import decision_time_s
+from dcsim.testing.whole_run import check_names_do_not_matter, check_whole_run
+
+__all__ = ["ContractError", "EnergyContract", "OrderingContract", "PlacementContract", "PolicyContract"]
+
+Policy = OrderingPolicy | PlacementPolicy | EnergyPolicy
+Problem = tuple[ClusterView, PlacementRequest]
+T = TypeVar("T")
+
+
+class ContractError(AssertionError):
+    """A policy broke a promise that the simulator relies on."""
+
+
+def _require(kept: object, broken: str) -> None:
+    """Raise ContractError unless the promise is kept."""
+    if not kept:
+        raise ContractError(broken)
+
+
+class _Contract:
+    """What the contracts of all kinds share."""
+
+    policy: ClassVar[Any]
+    """The policy class, or an instance."""
+    max_examples: ClassVar[int] = 50
+    """Random examples a check tries."""
+    runs: ClassVar[int] = 8
+    """Random whole runs."""
+    max_decision_s: ClassVar[float] = 0.25
+    """CPU time for one decision on 10,000 servers, or for the keys or caps of 10,000 jobs."""
+
+    def make_policy(self) -> Any:  # noqa: ANN401  of the kind under test
+        """Return the policy to test; override it for a policy with arguments."""
+        return self.policy() if isinstance(self.policy, type) else self.policy
+
+    def _for_all(
+        self, check: Callable[[Any], None], examples: st.SearchStrategy[Any], count: int | None = None
+    ) -> None:
+        """Run a check on random examples."""
+        config = settings(
+            max_examples=count or self.max_examples,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        )
+        config(given(examples)(check))()
+
+    def _keeps_no_state(self, ask: Callable[[Any, T], object], questions: Sequence[T]) -> None:
+        """Ask one policy in both orders, and a fresh one each time: the answers must be the same."""
+        policy = self.make_policy()
+        before = frozen_state(policy)
+        forwards = [ask(policy, question) for question in questions]
+        backwards = [ask(policy, question) for question in reversed(questions)][::-1]
+        fresh = [ask(self.make_policy(), question) for question in questions]
+        _require(
+            forwards == backwards == fresh and frozen_state(policy) == before,
+            "an answer depends on what was asked before",
+        )
+
+    def _ignores_hash_seed(self, method: str, questions: Sequence[tuple[Any, ...]]) -> None:
+        one, other = answers_under_hash_seeds(self.make_policy(), method, questions, (0, 1))
+        _require(one == other, "the answer changes with PYTHONHASHSEED: a set or hash() decides")
+
+
+@st.composite
+def _problems(draw: st.DrawFn) -> Problem:
+    view = draw(cluster_views())
+    return view, draw(placement_requests(view))
+
+
+def _columns(view: JobsView, choose: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> JobsView:
+    """Return a view of chosen rows, not writeable."""
+    chosen = [choose(getattr(view, name)) for name in JobsView.__slots__]
+    for column in chosen:
+        column.flags.writeable = False
+    return JobsView(*chosen)
+
+
+class PlacementContract(_Contract):
+    """The promises of a placement policy."""
+
+    non_idling: ClassVar[bool] = True
+    """Whether the policy must place a gang where one empty server holds it whole."""
+
+    def _place(self, problem: Problem) -> Placement | None:
+        view, request = problem
+        return self.make_policy().place(request, view)
+
+    def test_gang_is_whole_or_waits(self) -> None:
+        """All accelerators of the gang, or None; at least one on each of its servers."""
+
+        def check(problem: Problem) -> None:
+            placement, wanted = self._place(problem), problem[1].accelerators
+            if placement is None:
+                return
+            counts = [count for _, count in placement]
+            _require(sum(counts) == wanted, f"{counts} accelerators for a gang of {wanted}")
+            if wanted:
+                _require(min(counts) >= 1, f"a server without accelerators in {placement}")
+            else:
+                _require(len(counts) == 1, f"a CPU-only job on {len(counts)} servers")
+
+        self._for_all(check, _problems())
+
+    def test_servers_are_distinct_and_ascending(self) -> None:
+        """Existing servers, each once, in ascending order, as plain integers."""
+
+        def check(problem: Problem) -> None:
+            placement = self._place(problem)
+            servers = [server for server, _ in placement or ()]
+            plain = all(type(number) is int for pair in placement or () for number in pair)
+            _require(plain, f"other than plain integers in {placement!r}")
+            _require(servers == sorted(set(servers)), f"servers {servers} not ascending and distinct")
+            _require(all(0 <= s < len(problem[0].rack) for s in servers), f"no such server in {servers}")
+
+        self._for_all(check, _problems())
+
+    def test_nothing_is_over_allocated(self) -> None:
+        """No more on a server than is free there, of accelerators, shares, cores and memory."""
+
+        def check(problem: Problem) -> None:
+            view, request = problem
+            room = view.room(request)
+            for server, count in self._place(problem) or ():
+                need = max(1, count)
+                _require(
+                    need <= room[server], f"{count} accelerators on server {server}, room {room[server]}"
+                )
+
+        self._for_all(check, _problems())
+
+    def test_limits_of_the_request_are_kept(self) -> None:
+        """Only allowed servers, and no more of them than the job may span."""
+
+        def check(problem: Problem) -> None:
+            placement, request = self._place(problem) or (), problem[1]
+            limit = request.max_servers or len(placement)
+            _require(len(placement) <= limit, f"{len(placement)} servers, {limit} allowed")
+            if request.allowed is not None:
+                wrong = [server for server, _ in placement if not request.allowed[server]]
+                _require(not wrong, f"servers {wrong} have the wrong accelerator type")
+
+        self._for_all(check, _problems())
+
+    def test_same_question_same_answer(self) -> None:
+        """The same view twice, and a pickled copy of it, get the same placement."""
+
+        def check(problem: Problem) -> None:
+            first, second = self._place(problem), self._place(problem)
+            copied = self._place(pickle.loads(pickle.dumps(problem)))  # noqa: S301  made one line above
+            _require(first == second == copied, f"{first}, then {second}, then {copied} on a copy")
+
+        self._for_all(check, _problems())
+
+    def test_answer_does_not_depend_on_the_hash_seed(self) -> None:
+        """New processes with PYTHONHASHSEED 0 and 1 decide alike."""
+        questions = [(request, view) for view, request in sample_problems(40)]
+        self._ignores_hash_seed("place", questions)
+
+    def test_view_is_left_untouched(self) -> None:
+        """Neither the view nor the request is changed, nor made writeable."""
+
+        def check(problem: Problem) -> None:
+            before = pickle.loads(pickle.dumps(problem))  # noqa: S301  made here
+            try:
+                self._place(problem)
+            except ValueError as error:
+                _require("read-only" not in str(error), f"the policy writes to the view: {error}")
+                raise
+            _require(same_view(problem, before), "the policy changed the view or the request")
+
+        self._for_all(check, _problems())
+
+    def test_no_state_is_kept(self) -> None:
+        """Answers depend on the question alone, not on earlier ones."""
+
+        def ask(policy: PlacementPolicy, problem: Problem) -> Placement | None:
+            return policy.place(problem[1], problem[0])
+
+        self._keeps_no_state(ask, sample_problems(40))
+
+    def test_decides_in_time(self) -> None:
+        """One decision on 10,000 servers, the widest gangs among them, within `max_decision_s`."""
+        policy = self.make_policy()
+        for view, request in sample_problems(4, servers=10_000):
+            taken_s = decision_time_s(lambda v=view, r=request: policy.place(r, v), self.max_decision_s)
+            _require(
+                taken_s <= self.max_decision_s, f"{taken_s:.3g} s for a gang of {request.accelerators}"
+            )
+
+    def test_obvious_fit_is_taken(self) -> None:
+        """A gang that an empty server holds is not left waiting (unless `non_idling` is False)."""
+
+        def check(problem: Problem) -> None:
+            view, request = problem
+            empty = view.free_accelerators == view.total_accelerators
+            fits = np.flatnonzero(empty & (view.room(request) >= max(1, request.accelerators)))
+            if self.non_idling and len(fits):
+                _require(self._place(problem) is not None, f"waits although server {fits[0]} is free")
+
+        self._for_all(check, _problems())
+
+    def test_whole_runs_complete(self) -> None:
+        """Random clusters and jobs run to the end with all guards on, twice alike."""
+        self._for_all(check_whole_run(placement=self.make_policy), st.data(), self.runs)
+
+    def test_names_do_not_matter(self) -> None:
+        """Other names for racks, jobs and tenants change no number of a run."""
+        self._for_all(check_names_do_not_matter(placement=self.make_policy), st.data(), self.runs)
+
+
+class OrderingContract(_Contract):
+    """The promises of an ordering policy."""
+
+    def _keys(self, jobs: JobsView) -> npt.NDArray[np.float64]:
+        return np.asarray(self.make_policy().keys(jobs))
+
+    def test_keys_are_numbers_one_a_job(self) -> None:
+        """Keys (N,), finite."""
+        self._for_all(lambda jobs: _check_column(self._keys(jobs), len(jobs), -math.inf), jobs_views())
+
+    def test_same_question_same_answer(self) -> None:
+        """The same view twice, and a pickled copy of it, get the same keys."""
+        self._for_all(lambda jobs: _check_repeats(self._keys, jobs), jobs_views())
+
+    def test_answer_does_not_depend_on_the_hash_seed(self) -> None:
+        """New processes with PYTHONHASHSEED 0 and 1 order alike."""
+        self._ignores_hash_seed("keys", [(sample_jobs_view(30),)])
+
+    def test_view_is_left_untouched(self) -> None:
+        """The view is not changed, nor made writeable."""
+        self._for_all(lambda jobs: _check_untouched(self._keys, jobs), jobs_views())
+
+    def test_no_state_is_kept(self) -> None:
+        """Answers depend on the question alone, not on earlier ones."""
+        views = [sample_jobs_view(count) for count in (0, 1, 7, 7, 30)]
+        self._keeps_no_state(lambda policy, jobs: np.asarray(policy.keys(jobs)).tolist(), views)
+
+    def test_a_key_depends_on_its_own_job_only(self) -> None:
+        """Leaving out other jobs, later ones above all, changes no key: nothing looks ahead."""
+        self._for_all(lambda jobs: _check_rows(self._keys, jobs), jobs_views(min_jobs=1))
+
+    def test_tenant_numbers_are_only_names(self) -> None:
+        """Other numbers for the same tenants change no order."""
+        self._for_all(lambda jobs: _check_tenants(self._keys, jobs), jobs_views(min_jobs=2))
+
+    def test_decides_in_time(self) -> None:
+        """The keys of 10,000 jobs within `max_decision_s`."""
+        jobs, policy = sample_jobs_view(10_000), self.make_policy()
+        taken_s = decision_time_s(lambda: policy.keys(jobs), self.max_decision_s)
+        _require(taken_s <= self.max_decision_s, f"{taken_s:.3g} s for the keys of 10,000 jobs")
+
+    def test_whole_runs_complete(self) -> None:
+        """Random clusters and jobs run to the end with all guards on, twice alike."""
+        self._for_all(check_whole_run(ordering=self.make_policy), st.data(), self.runs)
+
+    def test_names_do_not_matter(self) -> None:
+        """Other names for racks, jobs and tenants change no number of a run."""
+        self._for_all(check_names_do_not_matter(ordering=self.make_policy), st.data(), self.runs)
+
+
+class EnergyContract(_Contract):
+    """The promises of an energy policy."""
+
+    def _caps(self, jobs: JobsView) -> npt.NDArray[np.float64]:
+        return np.asarray(self.make_policy().power_cap_fractions(jobs))
+
+    def test_caps_are_fractions_one_a_job(self) -> None:
+        """Caps (N,) in (0, 1]."""
+        self._for_all(lambda jobs: _check_column(self._caps(jobs), len(jobs), 0.0, 1.0), jobs_views())
+
+    def test_a_job_becomes_eligible_within_its_slack(self) -> None:
+        """The earliest start lies in [submit, submit + slack]; the same job gets the same answer."""
+
+        def check(question: tuple[Any, Any]) -> None:
+            job, grid = question
+            at_s = self.make_policy().eligible_s(job, grid)
+            _require(
+                job.submit_s <= at_s <= job.submit_s + job.slack_s,
+                f"eligible at {at_s} s, submitted at {job.submit_s} s with {job.slack_s} s of slack",
+            )
+            again_s = self.make_policy().eligible_s(job, grid)
+            _require(again_s == at_s, f"eligible at {at_s} s, then at {again_s} s")
+
+        self._for_all(check, st.tuples(job_views(), grid_views()))
+
+    def test_sleep_comes_after_a_duration_or_never(self) -> None:
+        """`sleep_after_s` is None or a finite number of seconds, >= 0."""
+        after_s = self.make_policy().sleep_after_s()
+        _require(after_s is None or 0.0 <= after_s < math.inf, f"sleep after {after_s} s")
+
+    def test_same_question_same_answer(self) -> None:
+        """The same view twice, and a pickled copy of it, get the same caps."""
+        self._for_all(lambda jobs: _check_repeats(self._caps, jobs), jobs_views())
+
+    def test_answer_does_not_depend_on_the_hash_seed(self) -> None:
+        """New processes with PYTHONHASHSEED 0 and 1 cap alike."""
+        self._ignores_hash_seed("power_cap_fractions", [(sample_jobs_view(30),)])
+
+    def test_view_is_left_untouched(self) -> None:
+        """The view is not changed, nor made writeable."""
+        self._for_all(lambda jobs: _check_untouched(self._caps, jobs), jobs_views())
+
+    def test_no_state_is_kept(self) -> None:
+        """Answers depend on the question alone, not on earlier ones."""
+        views = [sample_jobs_view(count) for count in (0, 1, 7, 7, 30)]
+        self._keeps_no_state(
+            lambda policy, jobs: np.asarray(policy.power_cap_fractions(jobs)).tolist(), views
+        )
+
+    def test_a_cap_depends_on_its_own_job_only(self) -> None:
+        """Leaving out other jobs, later ones above all, changes no cap: nothing looks ahead."""
+        self._for_all(lambda jobs: _check_rows(self._caps, jobs), jobs_views(min_jobs=1))
+
+    def test_tenant_numbers_are_only_names(self) -> None:
+        """Other numbers for the same tenants change no cap."""
+        self._for_all(lambda jobs: _check_tenants(self._caps, jobs), jobs_views(min_jobs=2))
+
+    def test_decides_in_time(self) -> None:
+        """The caps of 10,000 jobs within `max_decision_s`."""
+        jobs, policy = sample_jobs_view(10_000), self.make_policy()
+        taken_s = decision_time_s(lambda: policy.power_cap_fractions(jobs), self.max_decision_s)
+        _require(taken_s <= self.max_decision_s, f"{taken_s:.3g} s for the caps of 10,000 jobs")
+
+    def test_whole_runs_complete(self) -> None:
+        """Random clusters and jobs run to the end with all guards on, twice alike."""
+        self._for_all(check_whole_run(energy=self.make_policy), st.data(), self.runs)
+
+    def test_names_do_not_matter(self) -> None:
+        """Other names for racks, jobs and tenants change no number of a run."""
+        self._for_all(check_names_do_not_matter(energy=self.make_policy), st.data(), self.runs)
+
+
+Columns = Callable[[JobsView], npt.NDArray[np.float64]]
+
+
+def _check_column(
+    values: npt.NDArray[np.float64], count: int, above: float, most: float = math.inf
+) -> None:
+    _require(values.shape == (count,), f"shape {values.shape}, expected ({count},)")
+    _require(np.issubdtype(values.dtype, np.number), f"values of type {values.dtype}, expected numbers")
+    inside = np.isfinite(values) & (values > above) & (values <= most)
+    _require(inside.all(), f"{values.tolist()}: expected finite numbers in ({above}, {most}]")
+
+
+def _check_repeats(ask: Columns, jobs: JobsView) -> None:
+    first, second = ask(jobs).tolist(), ask(jobs).tolist()
+    copied = ask(pickle.loads(pickle.dumps(jobs))).tolist()  # noqa: S301  made here
+    _require(first == second == copied, f"{first}, then {second}, then {copied} on a copy")
+
+
+def _check_untouched(ask: Columns, jobs: JobsView) -> None:
+    before = pickle.loads(pickle.dumps(jobs))  # noqa: S301  made here
+    try:
+        ask(jobs)
+    except ValueError as error:
+        _require("read-only" not in str(error), f"the policy writes to the view: {error}")
+        raise
+    _require(same_jobs_view(jobs, before), "the policy changed the view")
+
+
+def _check_rows(ask: Columns, jobs: JobsView) -> None:
+    whole = ask(jobs)
+    for rows in (slice(0, (len(jobs) + 1) // 2), slice(0, None, 2), slice(len(jobs) - 1, None)):
+        part = ask(_columns(jobs, lambda column, rows=rows: column[rows].copy()))
+        _require(
+            part.tolist() == whole[rows].tolist(),
+            f"{whole[rows].tolist()} among all jobs, {part.tolist()} without the others",
+        )
+
+
+def _check_tenants(ask: Columns, jobs: JobsView) -> None:
+    other = _columns(jobs, np.copy)
+    tenant = 3 - jobs.tenant
+    tenant.flags.writeable = False
+    columns = {name: getattr(other, name) for name in JobsView.__slots__} | {"tenant": tenant}
+    one, two = ask(jobs), ask(JobsView(**columns))
+    order = [np.lexsort((np.arange(len(jobs)), values)).tolist() for values in (one, two)]
+    _require(order[0] == order[1], f"order {order[0]} becomes {order[1]} when tenants are numbered anew")
+
+
+_BY_KIND: tuple[tuple[type, type[_Contract]], ...] = (
+    (PlacementPolicy, PlacementContract),
+    (OrderingPolicy, OrderingContract),
+    (EnergyPolicy, EnergyContract),
+)
+
+
+class PolicyContract(_Contract):
+    """The promises of a policy of any kind: a subclass gets the checks of the kind its `policy` is."""
+
+    def __init_subclass__(cls, **arguments: object) -> None:
+        """Take over the checks for the kind of policy named.
+
+        Raises:
+            TypeError: `policy` is given and is no policy.
+        """
+        super().__init_subclass__(**arguments)
+        policy = getattr(cls, "policy", None)
+        if policy is None:
+            return
+        kind = policy if isinstance(policy, type) else type(policy)
+        contract = next((contract for base, contract in _BY_KIND if issubclass(kind, base)), None)
+        if contract is None:
+            msg = f"{cls.__name__}.policy: {policy!r} -> expected a placement, ordering or energy policy"
+            raise TypeError(msg)
+        for name, value in vars(contract).items():
+            if not name.startswith("__") and not hasattr(cls, name):
+                setattr(cls, name, value)

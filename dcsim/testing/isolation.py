@@ -1,0 +1,160 @@
+"""Questions fixed by name, and what shows that an answer depends on anything but the question."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+from dcsim.policies.views import ClusterView, JobsView, PlacementRequest
+from dcsim.rng import stream
+from dcsim.testing.strategies.views import make_cluster_view
+
+__all__ = [
+    "answers_under_hash_seeds",
+    "frozen_state",
+    "sample_jobs_view",
+    "sample_problems",
+    "same_jobs_view",
+    "same_view",
+]
+
+_TIME_LIMIT_S = 120.0
+_ASK = """
+import pickle, sys
+policy, method, questions = pickle.load(sys.stdin.buffer)
+for question in questions:
+    answer = getattr(policy, method)(*question)
+    print(answer.tolist() if hasattr(answer, "tolist") else answer)
+"""
+
+
+def sample_problems(count: int, servers: int | None = None) -> list[tuple[ClusterView, PlacementRequest]]:
+    """Return `count` fixed problems: views of `servers` (None: 1 to 12) servers and requests.
+
+    >>> len(sample_problems(3, servers=50)[0][0].rack)
+    50
+    """
+    draw = stream(0, "testing", "problems", servers or 0)
+    found = []
+    for number in range(count):
+        size = servers or int(draw.integers(1, 13))
+        total = draw.choice([1, 4, 8], size=size)
+        free = draw.integers(0, total + 1)
+        view = make_cluster_view(total.tolist(), free.tolist(), (np.arange(size) // 4).tolist())
+        allowed = None
+        if number % 3 == 0:
+            allowed = draw.random(size) < 0.8
+            allowed.flags.writeable = False
+        widest = int(free.sum()) if number % 2 else 8
+        width = int(draw.integers(1, max(2, widest + 1)))
+        found.append((view, PlacementRequest(width, max_servers=(0, 2, 1)[number % 3], allowed=allowed)))
+    return found
+
+
+def sample_jobs_view(count: int) -> JobsView:
+    """Return the columns of `count` fixed jobs, not writeable.
+
+    >>> len(sample_jobs_view(5))
+    5
+    """
+    draw = stream(0, "testing", "jobs", count)
+    columns = (
+        np.sort(draw.exponential(100.0, count).cumsum()),
+        draw.integers(0, 65, count),
+        draw.lognormal(6.0, 1.5, count),
+        draw.choice([0.0, 3600.0], count),
+        draw.integers(0, 4, count),
+        draw.random(count),
+    )
+    for column in columns:
+        column.flags.writeable = False
+    return JobsView(*columns)
+
+
+def same_view(
+    problem: tuple[ClusterView, PlacementRequest], before: tuple[ClusterView, PlacementRequest]
+) -> bool:
+    """Return whether a view and a request are as they were and still cannot be written.
+
+    >>> same_view(sample_problems(1)[0], sample_problems(1)[0])
+    True
+    """
+    return all(_same(now, then) for now, then in zip(problem, before, strict=True))
+
+
+def same_jobs_view(view: JobsView, before: JobsView) -> bool:
+    """Return whether a view of jobs is as it was and still cannot be written.
+
+    >>> same_jobs_view(sample_jobs_view(3), sample_jobs_view(4))
+    False
+    """
+    return _same(view, before)
+
+
+def _same(now: Any, then: Any) -> bool:  # noqa: ANN401  two views or requests of one class
+    for field in fields(now):
+        value, old = getattr(now, field.name), getattr(then, field.name)
+        if isinstance(value, np.ndarray):
+            if value.flags.writeable or not np.array_equal(value, old):
+                return False
+        elif not callable(value) and value != old:
+            return False
+    return True
+
+
+def frozen_state(policy: object) -> str:
+    """Return the attributes of a policy as text, to see whether they change."""
+    return repr(sorted(getattr(policy, "__dict__", {}).items()))
+
+
+def answers_under_hash_seeds(
+    policy: object, method: str, questions: Sequence[tuple[Any, ...]], hash_seeds: Sequence[int]
+) -> list[str]:
+    """Return what a policy answers in a new process under each PYTHONHASHSEED.
+
+    Args:
+        policy: sent to the process by value, so its class may stand in a test module.
+        method: called with each question.
+        questions: arguments.
+        hash_seeds: one process each.
+
+    Raises:
+        AssertionError: the policy fails in the other process.
+    """
+    home = sys.modules.get(type(policy).__module__)
+    question = _by_value((policy, method, list(questions)), home)
+    answers = []
+    for seed in hash_seeds:
+        environment = os.environ | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(  # noqa: S603  our own interpreter and script
+            [sys.executable, "-c", _ASK],
+            input=question,
+            env=environment,
+            capture_output=True,
+            timeout=_TIME_LIMIT_S,
+            check=False,
+        )
+        if done.returncode:
+            msg = f"the policy fails in a new process:\n{done.stderr.decode(errors='replace')}"
+            raise AssertionError(msg)
+        answers.append(done.stdout.decode())
+    return answers
+
+
+def _by_value(content: object, home: ModuleType | None) -> bytes:
+    """Return a pickle that does not need the module the policy is defined in."""
+    if home is None or home.__name__.split(".")[0] == "dcsim":
+        return bytes(cloudpickle.dumps(content))
+    cloudpickle.register_pickle_by_value(home)
+    try:
+        return bytes(cloudpickle.dumps(content))
+    finally:
+        cloudpickle.unregister_pickle_by_value(home)
