@@ -25,7 +25,8 @@ class PowerStageSpec(SpecModel):
     loss_quadratic: Number = Field(default=0.0, ge=0, le=0.5)
     """c2, fraction of the rating lost at full load, beyond the other two."""
     heats_hall: bool = Field(default=False, strict=True)
-    """Its losses are heat in the hall, for the cooling to remove; else they leave with outdoor air."""
+    """Its losses are heat in the hall, for the cooling to remove; else they leave with outdoor air. Not for a
+    stage that carries cooling."""
     carries_cooling: bool = Field(default=False, strict=True)
     """Cooling is fed at its output, so that its losses grow with the plant's power."""
 
@@ -56,21 +57,22 @@ class PowerChainSpec(SpecModel):
     def _cooling_joins_once(cls, stages: tuple[PowerStageSpec, ...]) -> tuple[PowerStageSpec, ...]:
         carries = [stage.carries_cooling for stage in stages]
         joined = carries.index(True) if True in carries else len(carries)
-        hint = (
-            f"cooling joins at stage {stages[joined].name!r}, and all later stages carry it"
-            if True in carries
-            else ""
-        )
         issues = [
-            FieldIssue("false", "true", hint, at=(index, "carries_cooling"))
-            for index in range(joined, len(carries))
-            if not carries[index]
-        ]
-        # Heat of a stage that feeds the plant would depend on the plant's power, which depends on the heat.
-        issues += [
-            FieldIssue("true", "false, as the stage carries cooling", at=(index, "heats_hall"))
-            for index, stage in enumerate(stages)
+            FieldIssue(
+                "true", "false", "a stage that carries cooling stands outside the hall", (i, "heats_hall")
+            )
+            for i, stage in enumerate(stages)
             if stage.heats_hall and stage.carries_cooling
+        ]
+        issues += [
+            FieldIssue(
+                "false",
+                "true",
+                f"cooling joins at stage {stages[joined].name!r}, and all later stages carry it",
+                (i, "carries_cooling"),
+            )
+            for i in range(joined, len(carries))
+            if not carries[i]
         ]
         if issues:
             raise FieldError(*issues)

@@ -83,7 +83,11 @@ def _words(detail: ErrorDetails, field: FieldType, raised: object) -> Words:
     value = detail["input"]
     if isinstance(raised, QuantityError):
         return raised.got, _with_bounds(raised, field), raised.hint or _type_hint(value, field)
-    special = _kind if detail["type"] == "model_attributes_type" and options(field) else _SPECIAL.get(detail["type"])
+    special = (
+        _kind
+        if detail["type"] == "model_attributes_type" and options(field)
+        else _SPECIAL.get(detail["type"])
+    )
     if special is not None:
         return special(detail, field)
     if detail["type"] in _TYPE_ERRORS or detail["type"] in _RANGE_ERRORS:

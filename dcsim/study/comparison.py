@@ -83,9 +83,9 @@ def compare(
 ) -> Study:
     """Simulate each placement under each energy policy on each seed, and compare them in pairs.
 
-    Finished runs found in `out` are kept when scenario, seed, inputs, dcsim's code and its packages
-    are the same, so that the same call after an interruption goes on where it stopped, and the
-    study is the same to the byte as one never interrupted. Others are simulated again.
+    Finished runs in `out` are kept where scenario, seed, inputs, dcsim's code and packages are the
+    same, others are simulated again: the same call after an interruption goes on where it stopped,
+    and ends in the same bytes.
 
     Args:
         loaded: a scenario from a file, or one made in Python (data paths then from the working folder).
@@ -105,8 +105,7 @@ def compare(
         The study, also written as `summary.csv` and `study.json`; cells that failed are in `failed`.
 
     Raises:
-        ScenarioError: a seed or policy list cannot be used.
-        PolicyError: a policy is unknown or refuses its parameters.
+        ScenarioError, PolicyError: a seed, policy or file named cannot be used.
         ResultError: `out` is in use or holds something else, or the disk fails.
         MissingExtraError: the executor needs a package that is not installed.
     """
@@ -117,8 +116,7 @@ def compare(
     if simulate is None:
         check_policies(scenario, arms)
     inputs = input_hashes(scenario, base_dir)
-    limits = Limits(workers or default_workers(), cell_timeout_s)
-    out = _prepared(out)
+    limits, out = Limits(workers or default_workers(), cell_timeout_s), _prepared(out)
     with study_lock(out):
         began = time.perf_counter()
         cells = make_cells(scenario, arms, seeds, base_dir=base_dir, out=out, inputs=inputs)
@@ -126,7 +124,7 @@ def compare(
         study = _assemble(scenario, arms, reference, seeds, out, manifests, failed, path)
         write_tables(study)
         write_study(study)
-        _write_log(out, executor, limits, time.perf_counter() - began, failed)
+        _write_log(study, executor, limits, time.perf_counter() - began, failed)
     return study
 
 
@@ -262,7 +260,7 @@ def _distinct_records(records: Iterable[dict[str, Any]]) -> tuple[dict[str, Any]
 
 
 def _write_log(
-    out: Path, executor: str, limits: Limits, elapsed_s: float, failed: Sequence[CellOutcome]
+    study: Study, executor: str, limits: Limits, elapsed_s: float, failed: Sequence[CellOutcome]
 ) -> None:
     """Write what may differ between two equal studies, for people: time, workers, tracebacks."""
     content = {
@@ -271,4 +269,4 @@ def _write_log(
         "elapsed_s": elapsed_s,
         "tracebacks": {outcome.cell.name: outcome.details for outcome in failed if outcome.details},
     }
-    write_atomically(out / STUDY_LOG, pretty_json(content).encode())
+    write_atomically(study.path / STUDY_LOG, pretty_json(content).encode())

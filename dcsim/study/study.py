@@ -18,7 +18,7 @@ from dcsim.study.arms import Arm
 from dcsim.study.pareto import pareto_front
 from dcsim.study.statistics import METRICS, Interval, PairedDifference, compare_arms, mean_interval
 
-__all__ = ["FORMAT", "STUDY", "Failure", "Row", "Study", "read_study", "write_study"]
+__all__ = ["FORMAT", "STUDY", "Failure", "Row", "Study", "made_by", "read_study", "write_study"]
 
 FORMAT = "dcsim-study"
 STUDY = "study.json"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,7 +65,20 @@ def test_ten_thousand_servers_are_a_page() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
-def test_python_scenarios_say_what_they_answer(path: Path) -> None:
+def test_python_scenarios_are_sound_and_say_what_they_answer(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "Question:" in text
     assert 'if __name__ == "__main__":' in text
+    scenario = runpy.run_path(str(path))["scenario"](4)
+    assert check_scenario(scenario, FOLDER, catalogue=CATALOGUE, known_sites=SITES) == ()
+    assert scenario_from_data(scenario_to_data(scenario)) == scenario
+
+
+def test_more_servers_wait_less() -> None:
+    """The script runs, and with twelve more servers hours of waiting become minutes."""
+    script = FOLDER / "what_if_more_servers.py"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    assert [row[0] for row in rows] == ["16", "20", "24", "28"]
+    assert rows[0][2] == "h"
+    assert rows[-1][2] == "min"

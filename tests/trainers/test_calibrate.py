@@ -14,12 +14,13 @@ import pytest
 
 from dcsim.workload.profile_store import builtin_profiles, load_profile
 from trainers import calibrate as calibrate_module
+from trainers.__main__ import main
 from trainers.calibrate import CalibrationError, Settings, calibrate, run_worker
 from trainers.devices import available_cores
 from trainers.fit import Coefficients
 from trainers.partial import Partial
 from trainers.show import describe
-from trainers.validate import unseen_configurations
+from trainers.validate import holdout, unseen_configurations
 from trainers.worker import WorkerJob, WorkerReport
 
 pytest.importorskip("jax", reason="needs the extra train")
@@ -209,6 +210,41 @@ def test_kept_profiles_are_sound(name: str) -> None:
     assert {point.mode for point in profile.points} == {"pmap", "jit"}
     assert profile.fit.residual_relative < 0.15
     assert "/" not in json.dumps(profile.provenance.command)
+
+
+def test_predictions_are_compared_with_what_is_measured_now(
+    lawful: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lawful()
+    profile = calibrate(SETTINGS, tmp_path, quiet)
+
+    def slower(job: WorkerJob, _: Any) -> WorkerReport:
+        report = report_of(job, cores=2)
+        points = [{**point, "step_time_s": 1.1 * float(str(point["step_time_s"]))} for point in report.points]
+        return replace(report, points=points)
+
+    monkeypatch.setattr("trainers.validate.run_worker", slower)
+    compared = holdout(profile, count=5, steps=10, budget_s=1.0, seed=0, progress=quiet)
+    assert [each.error_relative for each in compared] == pytest.approx([1 / 1.1 - 1] * 5)
+    assert {(each.devices, each.batch_per_device) for each in compared} == set(
+        unseen_configurations(profile, 5, 0)
+    )
+
+
+@pytest.mark.parametrize(("limit", "code"), [("0.5", 0), ("0.01", 1)])
+def test_validation_fails_above_its_limit(
+    lawful: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, code: int
+) -> None:
+    lawful()
+    calibrate(SETTINGS, tmp_path, quiet)
+
+    def pmap_like(job: WorkerJob, _: Any) -> WorkerReport:
+        configurations = [(batch, "pmap") for batch, _ in job.configurations]
+        return report_of(replace(job, configurations=configurations), cores=2)
+
+    monkeypatch.setattr("trainers.validate.run_worker", pmap_like)
+    profile = str(tmp_path / "digits_mlp.json")
+    assert main(["validate", "holdout", "--profile", profile, "--max-error", limit]) == code
 
 
 def test_unseen_configurations_are_unseen_and_inside_the_range(measured: Path) -> None:

@@ -15,6 +15,7 @@
   var figures = JSON.parse(document.getElementById("figures").textContent);
   var dark = window.matchMedia("(prefers-color-scheme: dark)");
   var printing = false;
+  var PAGE_HEIGHT = 820; // of a chart on paper, in CSS pixels: A4 and Letter with heading and caption
 
   function theme() { return THEMES[dark.matches && !printing ? "dark" : "light"]; }
 
@@ -41,6 +42,7 @@
       margin: { l: 70, r: 45, t: 20, b: 55 },
       modebar: { orientation: "v", bgcolor: "rgba(0,0,0,0)", color: t.grid, activecolor: t.text }, hoverlabel: { bgcolor: t.hover, bordercolor: t.grid, font: { color: t.text } }
     }, layout);
+    if (printing) { copy.height = Math.min(copy.height, PAGE_HEIGHT); }
     copy.legend = Object.assign({ orientation: "h", y: 1.01, yanchor: "bottom", x: 0, traceorder: "normal" }, layout.legend);
     Object.keys(copy).forEach(function (key) {
       if (/^[xy]axis/.test(key)) {
