@@ -125,9 +125,9 @@ class Engine(simpy.Environment):
             step()
             if settle is not None and (not queue or queue[0][0] != self._now):
                 settle()
-        if until_s is not None:
-            self._now = max(self._now, limit)
-        elif names := waiting():
+        if not queue and (names := waiting()):
             shown = "; ".join(names[:10]) + (f"; and {len(names) - 10} more" if len(names) > 10 else "")
             msg = f"nothing can happen after {self._now} s while {len(names)} wait: {shown}"
             raise DeadlockError(msg)
+        if until_s is not None:
+            self._now = max(self._now, limit)

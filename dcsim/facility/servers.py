@@ -182,6 +182,10 @@ class Fleet:
             self.free_cpu[server] += cpu
             self.free_memory[server] += memory
         self.jobs_on[server] -= 1
+        if self.track_cpu_memory and not self.jobs_on[server]:
+            # Sums of fractions drift; an empty server has all of its own again.
+            self.free_cpu[server] = self.cpu_cores[server]
+            self.free_memory[server] = self.memory_bytes[server]
 
     def _take_host(self, server: int, cpu: float, memory: float) -> None:
         if not self.track_cpu_memory:

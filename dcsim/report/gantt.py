@@ -60,36 +60,47 @@ def assign_lanes(start: Floats, end: Floats) -> Ints:
     return lanes
 
 
-def gantt_bars(jobs: Table, servers: Sequence[str], end_s: float, max_bars: int) -> GanttBars:
+def gantt_bars(
+    jobs: Table,
+    servers: Sequence[str],
+    end_s: float,
+    max_bars: int,
+    grants: tuple[Ints, Ints] | None = None,
+) -> GanttBars:
     """Return the bars of a run, at most `max_bars` on at most `MAX_SERVERS` servers.
 
-    A gang is drawn on the lowest server of its placement. Where there are too many servers, evenly
-    spaced ones are kept; where there are too many bars, the first ones.
+    Where there are too many servers, evenly spaced ones are kept; where there are too many bars,
+    the first ones.
 
     Args:
         jobs: the job table.
         servers: names by index.
         end_s: where bars of jobs still running end, in s.
         max_bars: at most so many are drawn.
+        grants: (job, server) of each part of a gang; None: gangs on their lowest server only.
     """
-    placed = np.flatnonzero((jobs["first_server"] >= 0) & np.isfinite(jobs["start_s"]))
-    used = np.unique(jobs["first_server"][placed])
+    if grants is None:
+        started = np.flatnonzero((jobs["first_server"] >= 0) & np.isfinite(jobs["start_s"]))
+        grants = (started, jobs["first_server"][started].astype(np.int64))
+    job, server = grants
+    used = np.unique(server)
     kept = used[_evenly(used.size, MAX_SERVERS)]
-    chosen = placed[np.isin(jobs["first_server"][placed], kept)]
-    chosen = chosen[np.argsort(jobs["start_s"][chosen], kind="stable")][:max_bars]
-    row = np.searchsorted(kept, jobs["first_server"][chosen]).astype(np.int64)
-    start = np.asarray(jobs["start_s"][chosen], dtype=np.float64)
-    end = np.nan_to_num(np.asarray(jobs["end_s"][chosen], dtype=np.float64), nan=end_s)
+    chosen = np.flatnonzero(np.isin(server, kept))
+    chosen = chosen[np.argsort(jobs["start_s"][job[chosen]], kind="stable")][:max_bars]
+    job, server, parts = job[chosen], server[chosen], job.size
+    row = np.searchsorted(kept, server).astype(np.int64)
+    start = np.asarray(jobs["start_s"][job], dtype=np.float64)
+    end = np.nan_to_num(np.asarray(jobs["end_s"][job], dtype=np.float64), nan=end_s)
     offset, height = _stacked(row, start, end, kept.size)
     return GanttBars(
         rows=tuple(servers[index] for index in kept),
-        job=chosen,
+        job=job,
         row=row,
         start_s=start,
         end_s=end,
         offset=offset,
         height=height,
-        note=_note(chosen.size, placed.size, kept.size, used.size),
+        note=_note(chosen.size, parts, kept.size, used.size),
     )
 
 
@@ -110,10 +121,10 @@ def _stacked(row: Ints, start: Floats, end: Floats, rows: int) -> tuple[Floats, 
     return offset, height
 
 
-def _note(drawn: int, jobs: int, rows: int, servers: int) -> str:
-    if drawn == jobs:
+def _note(drawn: int, bars: int, rows: int, servers: int) -> str:
+    if drawn == bars:
         return ""
-    parts = [f"{drawn:,} of {jobs:,} jobs are drawn"]
+    parts = [f"{drawn:,} of {bars:,} bars are drawn"]
     if rows < servers:
         parts.append(f"those of {rows} evenly spaced of {servers:,} servers")
     return ", ".join(parts) + ", earliest first"

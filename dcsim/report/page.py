@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from dcsim.report.figures import gantt_figure, pareto_figure, series_figure
 from dcsim.report.gantt import gantt_bars
@@ -83,6 +86,16 @@ def _first_seed(study: Study, arm: Arm) -> int | None:
     return next((seed for seed in study.seeds if seed in done), None)
 
 
+def _grants(
+    events: Mapping[str, npt.NDArray[Any]], kinds: Sequence[str]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+    """Return (job, server) of every part of a gang that was granted; None if the log has none."""
+    if "grant" not in kinds:
+        return None
+    granted = np.flatnonzero(events["kind"] == kinds.index("grant"))
+    return events["job"][granted].astype(np.int64), events["server"][granted].astype(np.int64)
+
+
 def _figures(study: Study, shown: list[tuple[Arm, int]]) -> tuple[dict[str, list[Any]], dict[str, float]]:
     """Return the page's figures, and the largest residual of each balance over the runs shown."""
     figures: dict[str, list[Any]] = {
@@ -98,7 +111,9 @@ def _figures(study: Study, shown: list[tuple[Arm, int]]) -> tuple[dict[str, list
         jobs = read_table(run_dir, "jobs", manifest)
         end_s = float(series["time_s"][-1] + series["duration_s"][-1]) if series["time_s"].size else 0.0
         servers = unpack_names(manifest["servers"]["names"])
-        bars = gantt_bars(jobs, servers, end_s, max(300, _BARS_IN_ALL // len(shown)))
+        events = read_table(run_dir, "events", manifest)
+        max_bars = max(300, _BARS_IN_ALL // len(shown))
+        bars = gantt_bars(jobs, servers, end_s, max_bars, _grants(events, manifest["event_kinds"]))
         figures["series"].append(series_figure(series))
         figures["gantt"].append(gantt_figure(bars, jobs) | {"note": bars.note and f"{bars.note}."})
         for name, residual in manifest["balances"].items():
@@ -144,7 +159,7 @@ def _charts(labels: list[str], seeds: list[int]) -> str:
     gantt = chart(
         "gantt",
         "Which job ran on which server",
-        f"{of_seed} A bar is a job, drawn on the lowest server of its gang; jobs that share a server are stacked.",
+        f"{of_seed} A bar is a job's part of a server; jobs that share a server are stacked.",
         labels,
     )
     return (

@@ -121,7 +121,7 @@ def _difference_cell(difference: PairedDifference) -> Text:
 
     value, interval = difference_text(difference)
     text = Text(f"{value} {verdict_mark(difference)}", style=_STYLE.get(difference.verdict, ""))
-    return text.append(f"\n{interval}", style="dim")
+    return text.append("\n" + interval.replace(", ", ","), style="dim")
 
 
 def print_run(result: RunResult, console: Console | None = None) -> None:

@@ -253,29 +253,39 @@ class ClusterRun:
         )
 
     def _check_placement(self, job: int, placement: Placement) -> None:
-        """Refuse a placement that is not the whole gang on distinct, ascending, existing servers."""
-        width = self._width[job]
-        if len(placement) == 1 and placement[0][1] == width and 0 <= placement[0][0] < len(self._idle_since):
-            return
-        servers = [server for server, _ in placement]
-        counts = [count for _, count in placement]
-        limit = self._max_servers[job]
-        fault = ""
-        if sum(counts) != width or (width and min(counts, default=0) < 1):
-            fault = f"{counts} accelerators for a gang of {width}"
-        elif not servers or servers[0] < 0 or servers[-1] >= len(self.fleet):
-            fault = "a server that does not exist"
-        elif any(a >= b for a, b in pairwise(servers)):
-            fault = "servers not ascending and distinct"
-        elif (limit and len(servers) > limit) or (width == 0 and len(servers) != 1):
-            fault = f"{len(servers)} servers where {limit or 1} are allowed"
-        elif len({self.fleet.type_of[s] for s in servers}) > 1:
-            names = {getattr(self.fleet.type(s).accelerator, "name", "") for s in servers}
-            fault = "more than one accelerator type" if len(names) > 1 else ""
+        """Refuse a placement that is not the whole gang on distinct, ascending, suitable servers."""
+        fault = self._placement_fault(job, placement)
         if fault:
             name = self.inputs.policies.placement.name
             msg = f"{name}: job {self.inputs.jobs.job_id[job]} got {placement}: {fault}"
             raise PolicyError(msg)
+
+    def _placement_fault(self, job: int, placement: Placement) -> str:
+        """Return what is wrong with a placement, or nothing."""
+        width, limit, constraint = self._width[job], self._max_servers[job], self._type[job]
+        any_server = width == 0 or (constraint < 0 and self._one_type)
+        if len(placement) == 1 and any_server:  # by far the most frequent case
+            server, count = placement[0]
+            if type(server) is int and type(count) is int and count == width:
+                return "" if 0 <= server < len(self.fleet) else "a server that does not exist"
+        servers = [server for server, _ in placement]
+        counts = [count for _, count in placement]
+        # numpy's small integers would overflow in the sums below.
+        if any(type(number) is not int for number in (*servers, *counts)):
+            return "numbers that are not plain integers"
+        if sum(counts) != width or (width and min(counts) < 1):
+            return f"{counts} accelerators for a gang of {width}"
+        if not servers or servers[0] < 0 or servers[-1] >= len(self.fleet):
+            return "a server that does not exist"
+        if any(a >= b for a, b in pairwise(servers)):
+            return "servers not ascending and distinct"
+        if (limit and len(servers) > limit) or (width == 0 and len(servers) != 1):
+            return f"{len(servers)} servers where {limit or 1} are allowed"
+        if not any_server:
+            masks = self.inputs.allowed[constraint]
+            if not any(all(mask[server] for server in servers) for mask in masks):
+                return "servers without one accelerator type that suits the job"
+        return ""
 
     def _start(self, job: int, placement: Placement) -> None:
         self._check_placement(job, placement)

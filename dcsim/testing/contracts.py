@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dcsim.policies.base import EnergyPolicy, OrderingPolicy, PlacementPolicy
@@ -39,6 +39,8 @@ Policy = OrderingPolicy | PlacementPolicy | EnergyPolicy
 Problem = tuple[ClusterView, PlacementRequest]
 T = TypeVar("T")
 
+_SHRINKING = (Phase.shrink, Phase.explain)
+
 
 class ContractError(AssertionError):
     """A policy broke a promise that the simulator relies on."""
@@ -59,6 +61,8 @@ class _Contract:
     """Random examples a check tries."""
     runs: ClassVar[int] = 8
     """Random whole runs."""
+    shrink: ClassVar[bool] = True
+    """Look for the smallest example that fails; False: report the first."""
     max_decision_s: ClassVar[float] = 0.25
     """CPU time for one decision on 10,000 servers, or for the keys or caps of 10,000 jobs."""
 
@@ -73,6 +77,8 @@ class _Contract:
         config = settings(
             max_examples=count or self.max_examples,
             deadline=None,
+            phases=[phase for phase in settings.default.phases if self.shrink or phase not in _SHRINKING],
+            report_multiple_bugs=False,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         )
         config(given(examples)(check))()

@@ -34,7 +34,7 @@ def test_thousands_of_jobs_are_thinned_and_it_is_said() -> None:
     assert len(bars.rows) == MAX_SERVERS
     assert bars.job.size == 600
     assert (
-        bars.note == "600 of 5,000 jobs are drawn, those of 40 evenly spaced of 200 servers, earliest first"
+        bars.note == "600 of 5,000 bars are drawn, those of 40 evenly spaced of 200 servers, earliest first"
     )
     assert (bars.rows[0], bars.rows[-1]) == ("server-0", "server-199")
 
@@ -44,6 +44,14 @@ def test_bars_stay_inside_their_row_and_jobs_that_never_started_are_absent() -> 
     bars = gantt_bars(jobs, [f"s{i}" for i in range(8)], 1e5, max_bars=10_000)
     assert bars.job.size == 270
     assert (np.abs(bars.offset) + bars.height / 2.0 <= 0.45 + 1e-12).all()
+
+
+def test_every_part_of_a_gang_is_drawn_on_its_own_server() -> None:
+    jobs = make_jobs(2, 3, 1.0)
+    grants = (np.array([0, 0, 2]), np.array([1, 3, 3]))
+    bars = gantt_bars(jobs, [f"s{i}" for i in range(8)], 1e5, max_bars=10, grants=grants)
+    assert bars.rows == ("s1", "s3")
+    assert sorted(zip(bars.job.tolist(), bars.row.tolist(), strict=True)) == [(0, 0), (0, 1), (2, 1)]
 
 
 def test_running_jobs_are_drawn_to_the_end() -> None:

@@ -62,11 +62,11 @@ class AnySpan(FirstFit):
         return super().place(replace(request, max_servers=0), view)
 
 
-class ByAddress(FirstFit):
-    """Decides by where the view lies in memory."""
+class Whim(FirstFit):
+    """Decides by chance."""
 
     def place(self, request, view):
-        return super().place(request, view) if id(view) % 32 else None
+        return super().place(request, view) if np.random.default_rng().random() < 0.5 else None
 
 
 class Counting(FirstFit):
@@ -131,7 +131,7 @@ PLACEMENTS = [
     (Greedy, "nothing_is_over_allocated"),
     (AnyType, "limits_of_the_request_are_kept"),
     (AnySpan, "limits_of_the_request_are_kept"),
-    (ByAddress, "same_question_same_answer"),
+    (Whim, "same_question_same_answer"),
     (Hashing, "answer_does_not_depend_on_the_hash_seed"),
     (Writing, "view_is_left_untouched"),
     (Unlocking, "view_is_left_untouched"),
@@ -234,7 +234,7 @@ class ZeroCap(Energy):
     """Turns jobs off."""
 
     def power_cap_fractions(self, jobs):
-        return np.where(jobs.slack_s > 500.0, 0.0, 1.0)
+        return np.where(jobs.slack_s == 0.0, 0.0, 1.0)
 
 
 class TooLate(Energy):
@@ -330,7 +330,7 @@ ENERGIES = [
 
 
 def _check(policy: Any, name: str) -> None:
-    contract = type("Contract", (PolicyContract,), {"policy": policy})
+    contract = type("Contract", (PolicyContract,), {"policy": policy, "shrink": False, "max_decision_s": 0.05})
     getattr(contract(), f"test_{name}")()
 
 
@@ -342,7 +342,7 @@ def test_a_broken_policy_is_caught(policy: Any, check: str) -> None:
         _check(policy, check)
 
 
-@pytest.mark.parametrize("policy", [Partial, Greedy, AnyType, Shy, ZeroCap])
+@pytest.mark.parametrize("policy", [Partial, Greedy, Shy, ZeroCap])
 def test_a_whole_run_shows_it_too(policy: Any) -> None:
     with pytest.raises((AssertionError, PolicyError, DeadlockError)):
         _check(type(policy.__name__, (policy,), {"name": "broken"}), "whole_runs_complete")

@@ -123,7 +123,9 @@ def placement_requests(draw: st.DrawFn, view: ClusterView, *, max_width: int = 2
     if draw(st.booleans()):
         allowed = np.array([draw(st.booleans()) for _ in range(servers)], dtype=np.bool_)
         allowed.flags.writeable = False
-    width = draw(st.integers(1, min(max_width, int(view.total_accelerators.sum()))))
+    total, free = int(view.total_accelerators.sum()), int(view.free_accelerators.sum())
+    widths = st.one_of(st.integers(1, max(1, free)), st.integers(max(1, free // 2), total))
+    width = min(max_width, draw(widths))
     share, spread = 1.0, draw(st.integers(0, 3))
     cores, memory = 0.0, 0.0
     if view.cpu_memory_binding:
