@@ -34,8 +34,8 @@ def bench_scenario(jobs: int, servers: int, file_system_gb_per_s_a_server: float
         "cluster": {"racks": [rack]},
         "network": {
             "topology": "fat_tree",
-            "server_bandwidth_bytes_per_s": "50 Gbit/s",
-            "oversubscription": 4.0,
+            "server_bandwidth_bytes_per_s": "400 Gbit/s",
+            "oversubscription": 2.0,
         },
         "storage": {
             "feed": "shared",

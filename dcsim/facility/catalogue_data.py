@@ -95,23 +95,24 @@ def _a10(name: str, note: str = "") -> CatalogueRow:
     )
 
 
-_CPU_SHEET = "one core of an AMD EPYC 7763 (datasheet, 2021: 64 cores, 2.45 GHz base, 280 W, 8 channels DDR4-3200, 204.8 GB/s)"
+_CPU_SHEET = "one core of an AMD EPYC 9755 (datasheet, 2024: 128 cores, 4.1 GHz boost, 500 W, 12 channels DDR5-6400, 614.4 GB/s)"
 _CPU_CORE = CatalogueRow(
     "cpu-core",
     "cpu",
-    # Two 256-bit fused multiply-adds a cycle: 32 fp32 or 16 fp64 operations, at the base clock.
-    {"fp64": 16 * 2.45e-3, "fp32": 32 * 2.45e-3},
+    # Two 512-bit fused multiply-adds a cycle: 64 fp32 or 32 fp64 operations, at the boost clock. The
+    # fastest core on sale, so that no honest measurement on an older one is above its device's peak.
+    {"fp64": 32 * 4.1e-3, "fp32": 64 * 4.1e-3},
     4 * _GIB,
-    204.8 / 64,
-    204.8 / 64,
-    0.9,
-    280.0 / 64,
+    614.4 / 128,
+    614.4 / 128,
+    0.8,
+    500.0 / 128,
     {
-        "peak_flop_per_s": f"{_CPU_SHEET}; AVX2, two 256-bit fused multiply-adds a cycle (AMD 56665, Zen 3), base clock",
-        "memory_bytes": "assumed: 4 GiB of server memory a core (256 GiB over 64 cores)",
+        "peak_flop_per_s": f"{_CPU_SHEET}; AVX-512, two 512-bit fused multiply-adds a cycle (Zen 5), boost clock",
+        "memory_bytes": "assumed: 4 GiB of server memory a core",
         "memory_bandwidth_bytes_per_s": f"{_CPU_SHEET}, an equal share of the socket",
         "link_bandwidth_bytes_per_s": "cores exchange data through memory: the core's share of the memory bandwidth",
-        "idle_power_w": "assumed: a fifth of the peak, as SPECpower_ssj2008 results of EPYC 7763 servers show at active idle",
+        "idle_power_w": "assumed: a fifth of the peak, as SPECpower_ssj2008 results of EPYC servers show at active idle",
         "peak_power_w": f"{_CPU_SHEET}: thermal design power over cores",
     },
     "V100",

@@ -155,8 +155,14 @@ def ideal_step_time_s(cost: StepCost, accelerator: Accelerator, devices: int) ->
 
 
 def _sample_s(profile: CostProfile, accelerator: Accelerator, efficiency: float) -> float:
-    """Return the roofline time of one sample [s]."""
+    """Return the roofline time of one sample [s].
+
+    The compiler counts every access of an operation as bytes; on a CPU nearly all of them hit the
+    caches, so there the memory roof says nothing and only the compute roof is used.
+    """
     flops, memory_bytes = profile.flops_per_sample, profile.bytes_accessed_per_sample
+    if accelerator.kind == "cpu":
+        memory_bytes = 0.0
     return roofline_s(flops, memory_bytes, accelerator, profile.precision, efficiency)
 
 

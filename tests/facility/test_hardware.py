@@ -108,9 +108,9 @@ def test_published_relations_between_devices() -> None:
 
 def test_cpu_core_is_a_share_of_its_socket() -> None:
     core = CATALOGUE["cpu-core"]
-    assert core.peak_flop_per_s["fp32"] * 64 == pytest.approx(5.0e12, rel=0.01)
+    assert core.peak_flop_per_s["fp32"] * 128 == pytest.approx(33.6e12, rel=0.01)
     assert core.peak_flop_per_s["fp64"] * 2 == core.peak_flop_per_s["fp32"]
-    assert core.memory_bandwidth_bytes_per_s * 64 == pytest.approx(204.8e9)
+    assert core.memory_bandwidth_bytes_per_s * 128 == pytest.approx(614.4e9)
 
 
 def test_cap_curves_are_measured_or_say_which_one_is_assumed() -> None:

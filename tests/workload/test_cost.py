@@ -55,8 +55,8 @@ def test_outside_the_measured_range_is_flagged(profile: CostProfile) -> None:
 
 
 def test_other_hardware_is_scaled_by_a_roofline(profile: CostProfile) -> None:
-    # On the calibrated core: max(1e6 / 78.4e9, 1e4 / 3.2e9) = 12.755 us a sample against 100 us measured.
-    efficiency = (1e6 / 78.4e9) / 1e-4
+    # On the calibrated core: 1e6 / 262.4e9 = 3.811 us a sample against 100 us measured.
+    efficiency = (1e6 / 262.4e9) / 1e-4
     assert marginal_efficiency(profile, HERE) == pytest.approx(efficiency)
     cost = step_cost(profile, V100, 4, 64)
     assert cost.compute_s == pytest.approx(1e-3 + 64 * max(1e6 / 15.7e12, 1e4 / 900e9) / efficiency)
@@ -103,10 +103,10 @@ def test_unknown_devices_and_precisions_are_refused(make_profile: Callable[..., 
 
 def test_a_user_device_can_be_given(make_profile: Callable[..., CostProfile]) -> None:
     twice = replace(
-        HERE, name="abacus", peak_flop_per_s={"fp32": 2 * 78.4e9}, memory_bandwidth_bytes_per_s=1e12
+        HERE, name="abacus", peak_flop_per_s={"fp32": 2 * 262.4e9}, memory_bandwidth_bytes_per_s=1e12
     )
     cost = step_cost(make_profile(device="abacus"), V100, 1, 64, measured_on=twice)
-    assert cost.compute_s == pytest.approx(1e-3 + 64 * 1e6 / 15.7e12 / (1e6 / (2 * 78.4e9) / 1e-4))
+    assert cost.compute_s == pytest.approx(1e-3 + 64 * 1e6 / 15.7e12 / (1e6 / (2 * 262.4e9) / 1e-4))
 
 
 def test_tpus_multiply_fp32_in_bf16() -> None:
