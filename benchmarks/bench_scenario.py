@@ -16,13 +16,13 @@ _PRICE_USD_PER_MWH = (42, 40, 39, 39, 41, 47, 58, 62, 52, 41, 33, 28,
                       26, 25, 28, 35, 48, 66, 88, 92, 80, 66, 54, 47)  # fmt: skip
 
 
-def bench_scenario(jobs: int, servers: int, file_system_gb_per_s_a_server: float = 0.5) -> Scenario:
+def bench_scenario(jobs: int, servers: int, file_system_gb_per_s_a_server: float = 0.4) -> Scenario:
     """Return the scenario; load, storage and network grow with the number of servers.
 
     At 90 % offered load, best fit, strict first come first served; gangs of 1 to 32 accelerators, a
-    quarter of the accelerator time on more than one server. Both kept cost profiles, scaled to A100.
+    quarter of the accelerator time on more than one server. The cost profiles are those of `bench_profiles`.
     Sizes are lognormal with sigma 1: the tail is short beside the run, so the load is really there.
-    The file system is booked to about four fifths on average.
+    The file system is booked to about three quarters on average.
     """
     rack = {
         "name": "rack",
@@ -53,8 +53,8 @@ def bench_scenario(jobs: int, servers: int, file_system_gb_per_s_a_server: float
             "arrivals": {"load": 0.9},
             "sizes": {"median_s": 900.0, "sigma": 1.0, "min_s": 30.0, "max_s": 7_200.0},
             "mix": [
-                {"profile": "tiny_transformer", "weight": 0.9, "widths": _WIDTHS},
-                {"profile": "digits_mlp", "weight": 0.1, "widths": _WIDTHS},
+                {"profile": "images", "weight": 0.8, "widths": _WIDTHS},
+                {"profile": "language", "weight": 0.2, "widths": _WIDTHS},
             ],
         },
         "policies": {"ordering": "fifo", "placement": "best_fit", "energy": "none"},

@@ -22,7 +22,7 @@ dcsim-starved: with a file system of a quarter of what the jobs want."""
 
 _TIMEOUT_S = 1_800
 _STARVED_GB_PER_S = 0.1
-_STANDARD_GB_PER_S = 0.5
+_STANDARD_GB_PER_S = 0.4
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ def _simpy(jobs: int) -> dict[str, float]:
 
 
 def _dcsim(case: str, jobs: int, servers: int) -> dict[str, float]:
+    from benchmarks.bench_profiles import bench_profiles
     from benchmarks.bench_scenario import bench_scenario
     from dcsim.results import write_run
     from dcsim.simulation import simulate
@@ -75,7 +76,7 @@ def _dcsim(case: str, jobs: int, servers: int) -> dict[str, float]:
     started = time.process_time()
     bandwidth = _STARVED_GB_PER_S if case == "dcsim-starved" else _STANDARD_GB_PER_S
     scenario = bench_scenario(jobs, servers, bandwidth)
-    result = simulate(scenario, 1)
+    result = simulate(scenario, 1, profiles=bench_profiles())
     if case == "dcsim-written":
         with tempfile.TemporaryDirectory() as folder:
             write_run(result, Path(folder) / "run", scenario=scenario, base_dir=Path())

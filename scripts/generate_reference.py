@@ -58,7 +58,8 @@ def _cell(text: str) -> str:
 def _commands() -> str:
     head = (
         "# Commands\n\nExit codes: 0 done; 1 failed; 2 the input cannot be used, with every problem on stderr and "
-        "nothing written; 130 interrupted.\n"
+        "nothing written; 130 interrupted.\n\n`dcsim --plugins COMMAND ...` loads the policies of installed packages "
+        "first (entry-point group `dcsim.policies`); it runs their code.\n"
     )
     return head + "".join(_command(name, callback) for name, callback in _leaves("dcsim", app))
 
@@ -132,14 +133,14 @@ def _policies() -> str:
     text = "# Policies\n\nNames for `policies:` of a scenario and for the options of `dcsim run` and `dcsim compare`.\n"
     for kind in ("ordering", "placement", "energy"):
         rows = [_policy(name, policy) for name, policy in sorted(known_policies(kind).items())]
-        text += f"\n## {kind}\n\n{_table(['name', 'what it does', 'parameters', 'source'], rows)}"
+        text += f"\n## {kind}\n\n{_table(['name', 'what it does', 'aims at', 'parameters', 'source'], rows)}"
     return text
 
 
 def _policy(name: str, policy: PolicyClass) -> list[str]:
     given = [f"`{item.name}={item.default}`" for item in inspect.signature(policy).parameters.values()]
     summary = (inspect.getdoc(policy) or "").partition("\n\n")[0]
-    return [f"`{name}`", summary, ", ".join(given), policy.source]
+    return [f"`{name}`", summary, policy.optimises, ", ".join(given), policy.source]
 
 
 # Results

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from dcsim.cli.imports import import_cluster, import_trace
@@ -15,7 +17,6 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="dcsim",
     cls=CleanGroup,
-    help="Simulate AI data centres: jobs, servers, network, storage, power, cooling and grid.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -27,6 +28,22 @@ _profile = typer.Typer(help="Read cost profiles.", no_args_is_help=True)
 _SIMULATE = "Simulate"
 _PREPARE = "Prepare"
 _LOOK_UP = "Look up"
+
+
+@app.callback()
+def _root(
+    *,
+    plugins: Annotated[
+        bool,
+        typer.Option("--plugins", help="Load the policies of installed packages too (this runs their code)."),
+    ] = False,
+) -> None:
+    """Simulate AI data centres: jobs, servers, network, storage, power, cooling and grid."""
+    if plugins:
+        from dcsim.policies import load_plugins
+
+        load_plugins()
+
 
 app.command(rich_help_panel=_SIMULATE)(run)
 app.command(rich_help_panel=_SIMULATE)(compare)

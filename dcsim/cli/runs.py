@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -157,10 +158,22 @@ def replay(run_dir: RunFolder, *, data: Data = None) -> None:
     from dcsim.study import replay as replay_run
 
     declare_data_folders(data)
+    declare_data_folders(_noted_data_folders(run_dir))
     outcome = replay_run(run_dir)
     typer.echo(str(outcome))
     if not outcome.identical:
         raise typer.Exit(FAILED)
+
+
+def _noted_data_folders(run_dir: Path) -> list[Path]:
+    """Return the data folders declared when the run was written, as far as they are still there."""
+    from dcsim.results.store import RUN_LOG
+
+    try:
+        noted = json.loads((run_dir / RUN_LOG).read_bytes())["data_dirs"]
+        return [Path(folder) for folder in noted if Path(folder).is_dir()]
+    except (OSError, ValueError, KeyError, TypeError):  # a note for convenience: replay does without it
+        return []
 
 
 def _with_policies(

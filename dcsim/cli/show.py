@@ -113,8 +113,9 @@ def policies() -> None:
         for name, policy in sorted(known_policies(kind).items()):
             parameters = inspect.signature(policy).parameters.values()
             given = ", ".join(f"{item.name}={item.default}" for item in parameters) or "-"
-            rows.append([kind, name, given, policy.source])
-    print_table("Policies", ["decides", "name", "parameters", "source"], rows)
+            aim, source = (getattr(policy, fact, "not said") for fact in ("optimises", "source"))
+            rows.append([kind, name, given, f"{aim} ({source})"])
+    print_table("Policies", ["decides", "name", "parameters", "aims at (source)"], rows)
 
 
 def describe_trace(file: InFile, *, form: Form = TraceFormat.NATIVE) -> None:

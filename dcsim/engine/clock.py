@@ -72,10 +72,11 @@ class Engine(simpy.Environment):
 
     def schedule(self, event: Event, priority: int = 1, delay: float = 0.0) -> None:
         """Put a SimPy event on the queue, refusing NaN, infinite and negative delays."""
-        if not 0.0 <= delay < math.inf:
+        time_s = self._now + delay
+        if not (delay >= 0.0 and time_s < math.inf):
             msg = f"a delay of {delay} s for {event!r}"
             raise ClockError(msg)
-        heappush(self._queue, (self._now + delay, int(priority), next(self._eid), event))  # type: ignore[misc]
+        heappush(self._queue, (time_s, int(priority), next(self._eid), event))  # type: ignore[arg-type]
 
     def clear(self) -> None:
         """Forget everything that was still to happen."""

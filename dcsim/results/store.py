@@ -19,6 +19,7 @@ from dcsim.results.manifest import MANIFEST, build_manifest, manifest_bytes, rea
 from dcsim.results.naming import unpack_names, unpack_racks
 from dcsim.results.run_result import RunResult
 from dcsim.results.schema import EVENTS, JOBS, SERIES, Column
+from dcsim.spec.paths import data_dirs
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,7 +73,8 @@ def write_run(
             result, scenario, files=files, data_files=data_files, extra=manifest_extra or {}
         )
         (folder / MANIFEST).write_bytes(manifest_bytes(manifest))
-        note = {"base_dir": str(base_dir.resolve()), **(log or {})}
+        places = {"base_dir": str(base_dir.resolve()), "data_dirs": [str(path) for path in data_dirs()]}
+        note = {**places, **(log or {})}
         (folder / RUN_LOG).write_text(pretty_json(note), encoding="utf-8")
     return out_dir
 

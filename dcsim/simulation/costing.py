@@ -4,7 +4,7 @@
     rate      = min(1 / step time, network share / bytes a step, feed share / bytes a step)
 
 Traffic enters the links as the average load that a job puts on them while it trains
-(docs/decisions/0401-average-load.md).
+(docs/decisions/0061-average-load.md).
 """
 
 from __future__ import annotations

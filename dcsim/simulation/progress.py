@@ -77,6 +77,8 @@ class Progress:
         for flow in (running.network, running.feed):
             if flow is not None:
                 self._links.remove(flow)
+        # A flow knows its job: parted, both are freed at once, not by a search for cycles.
+        running.network = running.feed = None
 
     def account(self, running: RunningJob) -> None:
         """Bring the steps and energy of a job that goes on up to now."""
@@ -179,6 +181,16 @@ class Progress:
         bundle.finish_s = math.inf
         self._stale[bundle] = None
         self._done(running)
+        self._finish_equals(bundle)
+
+    def _finish_equals(self, bundle: Bundle) -> None:
+        """Let the next job of a bundle finish at this instant too if it is done: before anyone is placed."""
+        now_s, following = self._engine.now, bundle.first()
+        if following is None:
+            return
+        if now_s + max(0.0, following.target_steps - bundle.steps) / bundle.rate == now_s:
+            bundle.finish_s = now_s
+            self._engine.call_at(now_s, Order.FINISH, following.index, self._finish_first, bundle)
 
     def _finish(self, running: RunningJob) -> None:
         if running.finish_s == self._engine.now:

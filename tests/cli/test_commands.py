@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 import yaml
 from typer.testing import Result
 
+from dcsim.policies import EnergyPolicy, registry
 from dcsim.results.schema import SUMMARY
 from dcsim.spec import ClusterSpec
+from dcsim.workload.profile_store import builtin_profiles, load_profile, save_profile
 
 Dcsim = Callable[..., Result]
 TERMINAL_COLUMNS = 80
@@ -85,6 +88,26 @@ def test_replay_proves_a_run_and_finds_a_changed_one(
     damaged = dcsim("replay", tmp_path / "run")
     assert damaged.exit_code == 1
     assert "jobs.parquet" in damaged.stderr
+
+
+def test_profiles_of_a_folder_are_used_and_found_again_by_replay(
+    dcsim: Dcsim, scenario_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profiles = tmp_path / "profiles"
+    profiles.mkdir()
+    profile, _ = load_profile(builtin_profiles()["digits_mlp"])
+    slower = profile.fit.model_copy(update={"overhead_s": 2 * profile.fit.overhead_s})
+    save_profile(profile.model_copy(update={"fit": slower}), profiles / "digits_mlp.json")
+    text = scenario_file.read_text(encoding="utf-8").partition("workload:")[0].replace("A100-80", "cpu-core")
+    text += "workload: {kind: generated, jobs: 3, mix: [{profile: digits_mlp}]}\n"
+    scenario_file.write_text(text, encoding="utf-8")
+    result = dcsim("run", scenario_file, "--profiles", profiles, "--out", tmp_path / "run")
+    assert result.exit_code == 0
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))
+    assert list(manifest["data_files"]) == ["digits_mlp.json"]
+    assert manifest["profiles"][0]["sha256"] != load_profile(builtin_profiles()["digits_mlp"])[1]
+    monkeypatch.setenv("DCSIM_DATA_DIRS", "")
+    assert dcsim("replay", tmp_path / "run").exit_code == 0
 
 
 @pytest.fixture
@@ -177,6 +200,27 @@ def test_what_is_shown_fits_the_terminal(dcsim: Dcsim, arguments: list[str]) -> 
     assert result.exit_code == 0
     assert result.stdout
     assert _lines_fit(result.stdout)
+
+
+def test_policies_of_installed_packages_are_loaded_only_when_asked(
+    dcsim: Dcsim, scenario_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gentle(EnergyPolicy):
+        name = "gentle"
+        optimises = "nothing"
+        source = "a test"
+
+    def points(*, group: str) -> list[EntryPoint]:
+        point = EntryPoint("gentle", "package:Gentle", group)
+        monkeypatch.setattr(EntryPoint, "load", lambda _: Gentle)
+        return [point]
+
+    monkeypatch.setattr(registry, "entry_points", points)
+    monkeypatch.setitem(registry._REGISTRY, "energy", dict(registry._REGISTRY["energy"]))
+    assert "gentle" not in dcsim("policies").stdout
+    assert dcsim("run", scenario_file, "--energy", "gentle").exit_code == 2
+    assert "gentle" in dcsim("--plugins", "policies").stdout
+    assert dcsim("--plugins", "run", scenario_file, "--energy", "gentle").exit_code == 0
 
 
 def test_names_are_shown_whole(dcsim: Dcsim) -> None:

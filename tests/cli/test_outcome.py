@@ -17,6 +17,11 @@ Dcsim = Callable[..., Result]
 FAILED, UNUSABLE_INPUT, INTERRUPTED = 1, 2, 130
 
 
+def _words(message: str) -> str:
+    """A message without the frame and the line breaks that typer puts around it."""
+    return " ".join(message.replace("│", " ").split())
+
+
 def test_every_problem_of_a_scenario_is_named_and_nothing_is_written(
     dcsim: Dcsim, scenario_file: Path, tmp_path: Path
 ) -> None:
@@ -48,14 +53,14 @@ def test_a_mistyped_policy_is_named_with_the_nearest(
     for command in ("run", "compare"):
         result = dcsim(command, scenario_file, "--placement", "sprad", "--out", tmp_path / "out")
         assert result.exit_code == UNUSABLE_INPUT
-        assert "did you mean 'spread'" in " ".join(result.stderr.replace("│", " ").split())
+        assert "did you mean 'spread'" in _words(result.stderr)
         assert not (tmp_path / "out").exists()
 
 
 def test_one_policy_to_a_run(dcsim: Dcsim, scenario_file: Path) -> None:
     result = dcsim("run", scenario_file, "--placement", "spread,best_fit")
     assert result.exit_code == UNUSABLE_INPUT
-    assert "dcsim compare" in result.stderr
+    assert "dcsim compare" in _words(result.stderr)
 
 
 def test_a_data_folder_that_does_not_exist_is_refused(
@@ -63,7 +68,7 @@ def test_a_data_folder_that_does_not_exist_is_refused(
 ) -> None:
     result = dcsim("check", scenario_file, "--data", tmp_path / "absent")
     assert result.exit_code == UNUSABLE_INPUT
-    assert "is not a folder" in result.stderr
+    assert "is not a folder" in _words(result.stderr)
 
 
 def test_a_profile_folder_without_any_profile_used_is_refused(
@@ -71,7 +76,7 @@ def test_a_profile_folder_without_any_profile_used_is_refused(
 ) -> None:
     result = dcsim("check", scenario_file, "--profiles", tmp_path)
     assert result.exit_code == UNUSABLE_INPUT
-    assert "holds no profile" in result.stderr
+    assert "holds no profile" in _words(result.stderr)
 
 
 def _raising(error: BaseException) -> Callable[..., None]:

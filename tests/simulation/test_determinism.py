@@ -1,0 +1,105 @@
+"""Same scenario, seed and version: the same bytes, in every process and under every hash seed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from dcsim.policies import known_policies
+from dcsim.simulation import simulate
+from dcsim.workload.jobs import job_table
+from tests.simulation.halls import hall, run
+
+_SCRIPT = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.simulation.test_determinism import busy_hall, digest
+from dcsim.simulation import simulate
+print(digest(simulate(busy_hall({placement!r}, {energy!r}), 7, guards=True)))
+"""
+
+
+def busy_hall(placement, energy):
+    """A generated workload that queues, shares and sleeps."""
+    workload = {
+        "kind": "generated",
+        "jobs": 60,
+        "arrivals": {"load": 1.5},
+        "sizes": {"median_s": 600.0},
+        "mix": [{"profile": "tiny_transformer"}, {"profile": "digits_mlp", "widths": {"1": 1.0, "8": 1.0}}],
+    }
+    policies = {"placement": placement, "energy": energy}
+    network = {"server_bandwidth_bytes_per_s": 1e6, "oversubscription": 4.0}
+    return hall(2, 4, racks=3, workload=workload, policies=policies, network=network)
+
+
+def digest(result):
+    """SHA-256 over every table and number of a result."""
+    found = hashlib.sha256()
+    for table in (result.jobs, result.events, result.series):
+        for name, column in table.items():
+            found.update(name.encode())
+            found.update(repr(column.tolist()).encode() if column.dtype == object else column.tobytes())
+    for part in (result.summary, result.balances, result.warnings, result.provenance):
+        found.update(repr(part).encode())
+    return found.hexdigest()
+
+
+@pytest.mark.parametrize(("placement", "energy"), [("spread", "sleep_idle"), ("rack_local", "carbon_shift")])
+def test_hash_seeds_and_processes_leave_the_bytes_alone(repository, placement, energy):
+    script = _SCRIPT.format(root=str(repository), placement=placement, energy=energy)
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            env=os.environ | {"PYTHONHASHSEED": str(seed), "TZ": zone, "LC_ALL": "C"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for seed, zone in ((0, "UTC"), (1, "Asia/Tokyo"), (2, "UTC"), (3, "America/New_York"))
+    ]
+    digests = {job.communicate()[0].strip() for job in jobs}
+    assert digests == {digest(simulate(busy_hall(placement, energy), 7))}
+
+
+@pytest.mark.parametrize("placement", sorted(known_policies("placement")))
+def test_guards_and_progress_change_nothing(placement):
+    seen = []
+    one = simulate(busy_hall(placement, "none"), 3)
+    two = simulate(busy_hall(placement, "none"), 3, guards=True, progress=lambda *done: seen.append(done))
+    assert digest(one) == digest(two)
+
+
+def test_another_seed_is_another_run():
+    assert digest(simulate(busy_hall("spread", "none"), 1)) != digest(simulate(busy_hall("spread", "none"), 2))
+
+
+def test_all_arms_of_a_seed_see_the_same_jobs():
+    runs = [
+        simulate(busy_hall(placement, energy), 5)
+        for placement in known_policies("placement")
+        for energy in known_policies("energy")
+    ]
+    for name in ("submit_s", "accelerators", "job_id", "profile", "tenant", "ideal_s"):
+        assert all(np.array_equal(run.jobs[name], runs[0].jobs[name]) for run in runs)
+
+
+def test_the_seed_of_the_scenario_is_the_default():
+    scenario = busy_hall("spread", "none")
+    assert digest(simulate(scenario)) == digest(simulate(scenario, scenario.seed))
+
+
+def test_rows_of_a_trace_may_come_in_any_order():
+    submit_s, names = [3.0, 0.0, 1.0, 0.0], ["d", "b", "c", "a"]
+    order = [2, 0, 3, 1]
+    one = job_table(submit_s=submit_s, duration_s=[1.0, 2.0, 3.0, 4.0], job_id=names)
+    two = job_table(
+        submit_s=[submit_s[i] for i in order],
+        duration_s=[[1.0, 2.0, 3.0, 4.0][i] for i in order],
+        job_id=[names[i] for i in order],
+    )
+    assert digest(run(hall(1, 1), one)) == digest(run(hall(1, 1), two))
