@@ -98,7 +98,9 @@ def _with_servers(repeats: int) -> list[Row]:
 def _starved(repeats: int) -> list[Row]:
     jobs = _JOBS // 5
     over, under = _alternate(repeats, lambda: measure("dcsim-starved", jobs), lambda: measure("dcsim", jobs))
-    return [Row("20,000 jobs: file system a quarter of the standard over standard", _ratio(over, under), "times")]
+    return [
+        Row("20,000 jobs: file system a quarter of the standard over standard", _ratio(over, under), "times")
+    ]
 
 
 def _us_a_job(measured: list[Measurement], jobs: int) -> float:

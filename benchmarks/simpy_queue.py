@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
@@ -24,14 +24,14 @@ def run_simpy_queue(jobs: int) -> float:
     slots = simpy.Resource(env, capacity=_CAPACITY)
     waits_s: list[float] = []
 
-    def job(service_s: float) -> Iterator[Any]:
+    def job(service_s: float) -> Generator[simpy.Event, Any, None]:
         came_s = env.now
         with slots.request() as slot:
             yield slot
             waits_s.append(env.now - came_s)
             yield env.timeout(service_s)
 
-    def source() -> Iterator[Any]:
+    def source() -> Generator[simpy.Event, Any, None]:
         for gap_s, service_s in zip(gaps_s, services_s, strict=True):
             yield env.timeout(gap_s)
             env.process(job(service_s))

@@ -61,7 +61,9 @@ class Problem:
         where = self.file if self.line is None else f"{self.file}:{self.line}"
         parts = [where, self.path] if self.path else [where]
         text = ": ".join([*parts, f"{self.got} -> expected {self.expected}"])
-        return f"{text}, {self.hint}" if self.hint else text
+        text = f"{text}, {self.hint}" if self.hint else text
+        # What comes from a file must not command the terminal it is shown on.
+        return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
 class InputError(DcsimError):

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from dcsim.workload.profile import MeasuredPoint
 from trainers.devices import CoreWatch, available_cores, pin_to_cores, use_virtual_devices
 
-__all__ = ["WorkerJob", "WorkerReport", "run_job"]
+__all__ = ["WorkerJob", "WorkerReport", "main", "run_job"]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Annotated
 
 import typer
@@ -65,4 +67,7 @@ _profile.command("show")(show_profile)
 
 def main() -> None:
     """Run the command line of this process and exit: 0 done, 2 unusable input, 1 failed, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None where the shell has closed it
+            stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows ? for ±
     app(prog_name="dcsim")

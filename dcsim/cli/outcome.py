@@ -16,6 +16,7 @@ __all__ = ["FAILED", "INTERRUPTED", "UNUSABLE_INPUT", "CleanGroup", "say"]
 
 FAILED = 1
 UNUSABLE_INPUT = 2
+_DISK_FAILS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS})
 INTERRUPTED = 130
 """128 + SIGINT, as shells count."""
 
@@ -42,9 +43,9 @@ class CleanGroup(TyperGroup):
             say(f"error: {error}")
             raise typer.Exit(FAILED) from None
         except OSError as error:
-            if error.errno == errno.EPIPE or error.filename is None:
+            if error.filename is None and error.errno not in _DISK_FAILS:
                 raise
-            say(f"error: {error.filename}: {error.strerror}")
+            say(f"error: {error.filename or 'output'}: {error.strerror}")
             raise typer.Exit(FAILED) from None
         except KeyboardInterrupt:
             say(_after_interrupt(ctx.invoked_subcommand))

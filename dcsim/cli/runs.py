@@ -20,9 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Executor", "compare", "replay", "report", "run"]
 
+MAX_SEEDS = 10_000
+"""More make no interval that anybody needs; a slip of the keyboard would fill the disk."""
+
 Seed = Annotated[
     int | None,
-    typer.Option(min=0, metavar="N", help="Of the random streams; the scenario's own if not given."),
+    typer.Option(
+        min=0, max=2**63 - 1, metavar="N", help="Of the random streams; the scenario's own if not given."
+    ),
 ]
 RunOut = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Store the run there; nothing is written if not given.")
@@ -33,7 +38,8 @@ RunFolder = Annotated[
     Path, typer.Argument(metavar="RUN_DIR", help="Folder that `dcsim run` or `compare` wrote.")
 ]
 Seeds = Annotated[
-    int, typer.Option(min=1, metavar="N", help="How many seeds, counted up from the scenario's.")
+    int,
+    typer.Option(min=1, max=MAX_SEEDS, metavar="N", help="How many seeds, counted up from the scenario's."),
 ]
 Workers = Annotated[int | None, typer.Option(min=1, metavar="N", help="Processes; one a core if not given.")]
 
@@ -72,11 +78,13 @@ def run(
 ) -> None:
     """Run a scenario once and print what it took."""
     from dcsim.report import print_run
-    from dcsim.results import write_run
+    from dcsim.results import check_run_folder, write_run
     from dcsim.simulation import simulate
 
     loaded = read_scenario(scenario, profiles=profiles, data=data)
     chosen = _with_policies(loaded.scenario, placement=placement, energy=energy, ordering=ordering)
+    if out is not None:
+        check_run_folder(out)
     began = time.perf_counter()
     result = simulate(chosen, chosen.seed if seed is None else seed, base_dir=loaded.base_dir)
     log = {"simulated_in_s": time.perf_counter() - began}
@@ -112,9 +120,9 @@ def compare(
     first = loaded.scenario.seed
     study = compare_policies(
         loaded,
-        placements=policy_names("placement", placement or policies.placement.name),
-        energies=policy_names("energy", energy or policies.energy.name),
-        orderings=policy_names("ordering", ordering or policies.ordering.name),
+        placements=policy_names("placement", _or(placement, policies.placement.name)),
+        energies=policy_names("energy", _or(energy, policies.energy.name)),
+        orderings=policy_names("ordering", _or(ordering, policies.ordering.name)),
         seeds=range(first, first + seeds),
         out=out,
         executor=executor.value,
@@ -125,6 +133,11 @@ def compare(
     page = write_report(out)
     typer.echo(f"wrote {page}\nwrote {out / 'summary.csv'}")
     _say_failures(study)
+
+
+def _or(given: str | None, else_: str) -> str:
+    """Return what was given, an empty text too: that is a mistake to be told, not a wish for the default."""
+    return else_ if given is None else given
 
 
 def _say_progress(progress: Progress) -> None:

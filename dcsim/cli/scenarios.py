@@ -29,10 +29,10 @@ def check(scenario: ScenarioFile, *, profiles: Profiles = None, data: Data = Non
     from dcsim.spec import plausibility
 
     loaded = read_scenario(scenario, profiles=profiles, data=data)
-    problems = _file_problems(loaded)
+    problems, notes = _file_problems(loaded)
     if problems:
         raise ScenarioError(problems)
-    unlikely = plausibility(loaded.scenario, CATALOGUE)
+    unlikely = (*plausibility(loaded.scenario, CATALOGUE), *notes)
     for warning in unlikely:
         typer.echo(f"warning: {warning}")
     count = len(unlikely)
@@ -89,31 +89,65 @@ def read_scenario(path: Path, *, profiles: Path | None, data: list[Path] | None)
         file=str(path),
         lines=loaded.lines,
     )
+    problems = (*problems, *_parameter_problems(loaded, str(path)))
     if problems:
-        raise ScenarioError(problems)
+        raise ScenarioError(sorted(problems, key=lambda problem: problem.line or 0))
     return loaded
 
 
-def _file_problems(loaded: LoadedScenario) -> list[Problem]:
-    """Return what is wrong with the jobs, profiles, weather and grid series that a scenario names."""
+def _parameter_problems(loaded: LoadedScenario, file: str) -> list[Problem]:
+    """Return the parameters that the policies of a scenario cannot take; unknown policies are left out."""
+    from dcsim.errors import Problem
+    from dcsim.policies import known_policies, parameter_problems
+    from dcsim.spec.problems import line_of
+
+    problems = []
+    for kind in ("ordering", "placement", "energy"):
+        choice, known = getattr(loaded.scenario.policies, kind), known_policies(kind)
+        wrong = parameter_problems(known[choice.name], choice.parameters) if choice.name in known else ()
+        for key, got, expected in wrong:
+            path = ("policies", kind, "parameters", *((key,) if key else ()))
+            problems.append(Problem(file, line_of(path, loaded.lines), ".".join(path), got, expected))
+    return problems
+
+
+_SAMPLED_JOBS = 10_000
+
+
+def _file_problems(loaded: LoadedScenario) -> tuple[list[Problem], list[str]]:
+    """Return what is wrong with the jobs, profiles, weather and grid series that a scenario names, and notes."""
     from dcsim.errors import InputError
-    from dcsim.facility.grid import build_grid, start_of
+    from dcsim.facility.grid import Grid, build_grid, start_of
     from dcsim.facility.weather import build_weather
     from dcsim.simulation.inputs import prepare
 
-    scenario, base_dir = loaded.scenario, loaded.base_dir
+    scenario, base_dir = _sampled(loaded.scenario), loaded.base_dir
     parts: tuple[Callable[[], object], ...] = (
         lambda: prepare(scenario, scenario.seed, base_dir),
         lambda: build_weather(scenario.weather, start_of(scenario.grid), base_dir),
         lambda: build_grid(scenario.grid, base_dir),
     )
     problems: dict[Problem, None] = {}
+    notes: dict[str, None] = {}
+    from_files = "file" in (scenario.grid.carbon.kind, scenario.grid.price.kind)
     for build in parts:
         try:
-            build()
+            built = build()
         except InputError as error:
             problems |= dict.fromkeys(error.problems)
-    return list(problems)
+        else:
+            if not isinstance(built, Grid) or from_files:  # of constants `plausibility` speaks
+                notes |= dict.fromkeys(getattr(built, "notes", ()))
+    return list(problems), list(notes)
+
+
+def _sampled(scenario: Scenario) -> Scenario:
+    """Return the scenario with so many generated jobs as show whether they fit; ten million take a minute."""
+    jobs = getattr(scenario.workload, "jobs", 0)
+    if jobs <= _SAMPLED_JOBS:
+        return scenario
+    fewer = scenario.workload.model_copy(update={"jobs": _SAMPLED_JOBS})
+    return scenario.model_copy(update={"workload": fewer})
 
 
 def _with_profiles(scenario: Scenario, base_dir: Path, folder: Path) -> Scenario:

@@ -76,7 +76,7 @@ class Engine(simpy.Environment):
         if not (delay >= 0.0 and time_s < math.inf):
             msg = f"a delay of {delay} s for {event!r}"
             raise ClockError(msg)
-        heappush(self._queue, (time_s, int(priority), next(self._eid), event))  # type: ignore[arg-type]
+        heappush(self._queue, (time_s, int(priority), next(self._eid), event))  # type: ignore[misc]
 
     def clear(self) -> None:
         """Forget everything that was still to happen."""

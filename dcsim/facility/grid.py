@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.errors import Problem, SeriesError
+from dcsim.errors import Problem
 from dcsim.facility.series import StepSeries
-from dcsim.facility.series_file import DAY_S, HOUR_S, place_on_calendar, read_hourly_csv
+from dcsim.facility.series_file import (
+    DAY_S,
+    HOUR_S,
+    HourlyTable,
+    place_on_calendar,
+    raise_problems,
+    read_hourly_csv,
+)
 from dcsim.spec.grid import (
     CarbonSpec,
     ConstantCarbonSpec,
@@ -32,6 +39,8 @@ DEFAULT_START = datetime(2023, 1, 1, tzinfo=UTC)
 
 _PLAUSIBLE_KG_PER_J = 1.5 / 3.6e6
 """1,500 g/kWh: above what any grid emits over an hour."""
+_BEYOND_REASON = 1e6
+"""kg/J or USD/J, as for figures in a scenario."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +67,6 @@ def build_grid(spec: GridSpec, base_dir: Path) -> Grid:
     start = start_of(spec)
     carbon, carbon_notes = _series(spec.carbon, start, base_dir, Quantity.CARBON_INTENSITY, "grid.carbon")
     price, price_notes = _series(spec.price, start, base_dir, Quantity.ENERGY_PRICE, "grid.price")
-    worst = int(np.argmin(carbon.value))
-    if carbon.value[worst] < 0.0:
-        at = f"grid.carbon at {carbon.time_s[worst]:g} s"
-        raise SeriesError(
-            [Problem(carbon.name, None, at, f"{carbon.value[worst]:g} kg/J", "an intensity >= 0")]
-        )
     notes = [*carbon_notes, *price_notes]
     highest = float(carbon.value.max())
     if highest > _PLAUSIBLE_KG_PER_J:
@@ -101,7 +104,29 @@ def _from_file(
     table = read_hourly_csv(path, spec.time_column, [spec.value_column], gaps=spec.gaps)
     rows, notes = place_on_calendar(table, start, beyond_end=spec.beyond_end, name=f"{name} ({path.name})")
     values = table.columns[spec.value_column] * factor
+    _refuse_impossible(values, table, spec, path, quantity)
     placed = StepSeries(
         rows.time_s, values[rows.value.astype(np.int64)], rows.repeat_s, rows.end_s, rows.name
     )
     return placed, (*table.notes, *notes)
+
+
+def _refuse_impossible(
+    values: Floats, table: HourlyTable, spec: FileSeriesSpec, path: Path, quantity: Quantity
+) -> None:
+    """Refuse negative intensities, and figures so large that sums of them overflow."""
+    carbon = quantity is Quantity.CARBON_INTENSITY
+    wrong = np.flatnonzero((np.abs(values) > _BEYOND_REASON) | (carbon & (values < 0.0)))
+    expected = f"an intensity >= 0 {spec.unit}" if carbon else f"a price in {spec.unit}"
+    raise_problems(
+        [
+            Problem(
+                str(path),
+                None,
+                f"{spec.value_column!r} at {(table.start + timedelta(hours=hour)).isoformat()}",
+                f"{table.columns[spec.value_column][hour]:g}",
+                expected,
+            )
+            for hour in wrong.tolist()
+        ]
+    )

@@ -42,6 +42,7 @@ YEAR_S = 365 * DAY_S
 _MAX_BYTES = 64 * 2**20
 _MAX_HOURS = 100 * 8784
 _MAX_PROBLEMS = 100
+_YEARS = (1700, 2500)
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
 
 
@@ -83,6 +84,8 @@ def raise_problems(problems: Sequence[Problem]) -> None:
 def read_text(path: Path) -> str:
     """Return the text of a data file (UTF-8, with or without byte-order mark); `SeriesError` if it cannot be read."""
     try:
+        if not path.is_file():
+            raise SeriesError([Problem(str(path), None, "", "no such file", "a readable file")])
         if path.stat().st_size > _MAX_BYTES:
             raise SeriesError([Problem(str(path), None, "", "a file above 64 MiB", "an hourly series")])
         return path.read_text(encoding="utf-8-sig")
@@ -91,9 +94,10 @@ def read_text(path: Path) -> str:
             [Problem(str(path), None, "", error.strerror or str(error), "a readable file")]
         ) from error
     except UnicodeDecodeError as error:
-        hint = "save it as UTF-8"
+        line = error.object.count(b"\n", 0, error.start) + 1
+        got = f"byte 0x{error.object[error.start]:02x}"
         raise SeriesError(
-            [Problem(str(path), None, "", f"byte {error.start}", "UTF-8 text", hint)]
+            [Problem(str(path), line, "", got, "UTF-8 text", "save it as UTF-8 (is it Latin-1 or UTF-16?)")]
         ) from error
 
 
@@ -159,7 +163,7 @@ def _row(
     before = len(problems)
     time, naive = _time(cells[places[0]])
     if time is None:
-        expected = "a time such as 2023-01-31T23:00:00+00:00"
+        expected = f"a time such as 2023-01-31T23:00:00+00:00, from {_YEARS[0]} to {_YEARS[1]}"
         problems.append(
             Problem(str(path), line, f"column {header[places[0]]!r}", repr(cells[places[0]]), expected)
         )
@@ -182,6 +186,8 @@ def _time(text: str) -> tuple[datetime | None, bool]:
     try:
         time = datetime.fromisoformat(text.strip())
     except ValueError:
+        return None, False
+    if not _YEARS[0] <= time.year <= _YEARS[1]:  # a calendar ends, and 10000 or 0000 cannot be written
         return None, False
     return (time.replace(tzinfo=UTC), True) if time.tzinfo is None else (time, False)
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from dcsim.errors import GuardError
 from dcsim.facility.hardware import Accelerator
 from dcsim.spec.cluster import ClusterSpec, ServerSpec
 
-__all__ = ["SHARE_UNITS", "Fleet", "Held", "quantised_w", "share_units"]
+__all__ = ["SHARE_UNITS", "Fleet", "Held", "ServerType", "quantised_w", "share_units"]
 
 SHARE_UNITS = 1000
 """Parts of a device that can be asked for are counted in thousandths."""

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from dcsim.policies.base import EnergyPolicy, OrderingPolicy, PlacementPolicy
-from dcsim.policies.registry import known_policies, load_plugins, make_policy, register
+from dcsim.policies.registry import (
+    known_policies,
+    load_plugins,
+    make_policy,
+    parameter_problems,
+    register,
+)
 from dcsim.policies.views import (
     ClusterView,
     GridView,
@@ -26,5 +32,6 @@ __all__ = [
     "known_policies",
     "load_plugins",
     "make_policy",
+    "parameter_problems",
     "register",
 ]

@@ -90,5 +90,6 @@ class CarbonShift(EnergyPolicy):
         inside = np.concatenate([[job.submit_s, latest_s], starts, ends])
         candidates = np.unique(np.clip(inside, job.submit_s, latest_s))
         means = grid.carbon_mean_kg_per_j(candidates, duration_s)
-        # Differences below rounding must not hold a job back.
-        return float(candidates[np.argmax(means <= means.min() * (1.0 + 1e-12))])
+        # Differences below rounding must not hold a job back; means are differences of integrals from 0.
+        rounding = 8.0 * np.finfo(np.float64).eps * (latest_s + duration_s) / duration_s
+        return float(candidates[np.argmax(means <= means.min() + rounding * np.abs(means).max())])

@@ -15,7 +15,14 @@ from dcsim.policies.energy import CarbonShift, NoEnergyPolicy, PowerCap, SleepId
 from dcsim.policies.ordering import Fifo, ShortestFirst
 from dcsim.policies.placement import BestFit, FirstFit, RackLocal, Spread
 
-__all__ = ["ENTRY_POINT_GROUP", "known_policies", "load_plugins", "make_policy", "register"]
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "known_policies",
+    "load_plugins",
+    "make_policy",
+    "parameter_problems",
+    "register",
+]
 
 ENTRY_POINT_GROUP = "dcsim.policies"
 """Installed packages name their policy classes under this entry-point group."""
@@ -91,13 +98,41 @@ def make_policy(kind: str, name: str, parameters: Mapping[str, Any] | None = Non
         msg = f"policies.{kind}: {name!r} -> expected one of {', '.join(sorted(registry))}{hint}"
         raise PolicyError(msg)
     given = dict(parameters or {})
-    accepted = inspect.signature(registry[name]).parameters
-    for key, value in given.items():
-        if key not in accepted:
-            known = ", ".join(accepted) or "none"
-            msg = f"policies.{kind}.parameters.{key}: unknown -> {name} takes {known}"
-            raise PolicyError(msg)
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            msg = f"policies.{kind}.parameters.{key}: {value!r} -> expected a number"
-            raise PolicyError(msg)
+    wrong = parameter_problems(registry[name], given)
+    if wrong:
+        places = (f"policies.{kind}.parameters.{key}" if key else f"policies.{kind}" for key, _, _ in wrong)
+        msg = "\n".join(
+            f"{place}: {got} -> expected {expected}"
+            for place, (_, got, expected) in zip(places, wrong, strict=True)
+        )
+        raise PolicyError(msg)
     return registry[name](**given)
+
+
+def parameter_problems(
+    policy: PolicyClass, parameters: Mapping[str, Any]
+) -> tuple[tuple[str, str, str], ...]:
+    """Return (parameter, got, expected) of all that a policy cannot take; "" where it is their combination.
+
+    >>> parameter_problems(PowerCap, {"cap": 0.5})
+    (('cap', 'an unknown parameter', 'a parameter of power_cap: cap_fraction'),)
+    >>> parameter_problems(PowerCap, {"cap_fraction": 2.0})
+    (('cap_fraction', '2.0', 'a fraction in (0, 1]'),)
+    """
+    accepted = inspect.signature(policy).parameters
+    wrong = []
+    for key, value in parameters.items():
+        if key not in accepted:
+            known = f"a parameter of {policy.name}: {', '.join(accepted)}" if accepted else "no parameters"
+            wrong.append((key, "an unknown parameter", known))
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            wrong.append((key, repr(value), "a number"))
+    if not wrong:
+        try:
+            policy(**parameters)
+        except (PolicyError, TypeError, ValueError) as error:  # the last two from users' own policies
+            place, _, said = str(error).partition(": ")
+            got, _, expected = said.partition(" -> expected ")
+            key = place.removeprefix(f"{policy.name}.")
+            wrong.append((key, got, expected) if key in parameters else ("", str(parameters), str(error)))
+    return tuple(wrong)

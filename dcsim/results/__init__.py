@@ -10,9 +10,24 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dcsim.results.run_result import RunResult
-    from dcsim.results.store import StoredRun, read_run, read_table, verify_run, write_run
+    from dcsim.results.store import (
+        StoredRun,
+        check_run_folder,
+        read_run,
+        read_table,
+        verify_run,
+        write_run,
+    )
 
-__all__ = ["RunResult", "StoredRun", "read_run", "read_table", "verify_run", "write_run"]
+__all__ = [
+    "RunResult",
+    "StoredRun",
+    "check_run_folder",
+    "read_run",
+    "read_table",
+    "verify_run",
+    "write_run",
+]
 
 
 def __getattr__(name: str) -> object:

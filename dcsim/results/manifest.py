@@ -31,6 +31,25 @@ __all__ = [
 FORMAT = "dcsim-run"
 """Marks a folder as a run of dcsim."""
 MANIFEST = "manifest.json"
+_FIELDS: Mapping[str, type] = {
+    "scenario": dict,
+    "scenario_name": str,
+    "scenario_sha256": str,
+    "dcsim_version": str,
+    "packages": dict,
+    "data_files": dict,
+    "seed": int,
+    "policies": dict,
+    "profiles": list,
+    "warnings": list,
+    "balances": dict,
+    "event_kinds": list,
+    "servers": dict,
+    "summary": dict,
+    "files": dict,
+    "extra": dict,
+}
+"""What every manifest holds; its hash shows damage, not whether it was ever whole."""
 
 
 def build_manifest(
@@ -87,7 +106,15 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
     Raises:
         ResultError: the file is missing, damaged, of another version, or not a dcsim run.
     """
-    return read_signed(run_dir / MANIFEST, FORMAT, "manifest_sha256")
+    path = run_dir / MANIFEST
+    manifest = read_signed(path, FORMAT, "manifest_sha256")
+    for name, kind in _FIELDS.items():
+        if not isinstance(manifest.get(name), kind):
+            raise ResultError(f"{path}: damaged, its field {name!r} is missing or no {kind.__name__}")
+    for name, record in manifest["files"].items():
+        if "/" in name or not isinstance(record, dict) or not {"bytes", "sha256"} <= set(record):
+            raise ResultError(f"{path}: damaged, its record of the file {name!r} cannot be read")
+    return manifest
 
 
 def read_signed(path: Path, form: str, key: str) -> dict[str, Any]:

@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 
     from dcsim.spec.scenario import Scenario
 
-__all__ = ["RUN_LOG", "TABLES", "StoredRun", "read_run", "read_table", "verify_run", "write_run"]
+__all__ = [
+    "RUN_LOG",
+    "TABLES",
+    "StoredRun",
+    "check_run_folder",
+    "read_run",
+    "read_table",
+    "verify_run",
+    "write_run",
+]
 
 TABLES: Mapping[str, tuple[Column, ...]] = {"jobs": JOBS, "series": SERIES, "events": EVENTS}
 """The tables of a run, each in the file `<name>.parquet`."""
@@ -65,7 +74,7 @@ def write_run(
     Raises:
         ResultError: `out_dir` holds something else, a table does not fit the schema, or the disk fails.
     """
-    _refuse_other_content(out_dir)
+    check_run_folder(out_dir)
     data_files = input_hashes(scenario, base_dir)
     with atomic_directory(out_dir) as folder:
         files = {f"{name}.parquet": _write_table(result, name, folder) for name in TABLES}
@@ -79,8 +88,12 @@ def write_run(
     return out_dir
 
 
-def _refuse_other_content(out_dir: Path) -> None:
-    """Only a run may be replaced: a mistyped --out must not cost a user their files."""
+def check_run_folder(out_dir: Path) -> None:
+    """Refuse a folder that holds anything but a run: a mistyped --out must not cost a user their files.
+
+    Raises:
+        ResultError: it is no folder, or holds other files.
+    """
     if not out_dir.exists() and not out_dir.is_symlink():
         return
     if out_dir.is_symlink() or not out_dir.is_dir():

@@ -34,6 +34,7 @@ class Bundle:
 
     __slots__ = (
         "_heap",
+        "called_s",
         "count",
         "cpu_power_w",
         "energy_j",
@@ -68,6 +69,7 @@ class Bundle:
         self.rate = 0.0
         self.power_w = 0.0
         self.finish_s = math.inf
+        self.called_s = math.inf  # when a call for its first finish is under way
         self.count = 0
         self._heap: list[tuple[float, int, RunningJob]] = []
 

@@ -58,6 +58,9 @@ class ClusterRun:
         self.running: dict[int, RunningJob] = {}
         self.completed = 0
         self._line = WaitingLine(inputs.order_keys.tolist(), inputs.policies.ordering.skip)
+        self._skips = inputs.policies.ordering.skip > 0
+        self._refused: dict[tuple[float, ...] | None, None] = {}
+        """Shapes of gangs that were refused since the servers last changed: they would be again."""
         self.work = Progress(self.engine, self.links, self.log, self._finished)
         self._waking: dict[int, list[RunningJob]] = {}
         self._idle_since = [0.0] * len(self.fleet)
@@ -225,11 +228,28 @@ class ClusterRun:
             self.links.check()
 
     def _try_start(self, job: int) -> bool:
+        shape = self._shape(job) if self._skips else None
+        if shape in self._refused:
+            return False
         placement = self._place(job)
         if placement is None:
+            if shape is not None:
+                self._refused[shape] = None
             return False
+        self._refused.clear()
         self._start(job, placement)
         return True
+
+    def _shape(self, job: int) -> tuple[float, ...]:
+        """Return all that a placement depends on but the servers' state."""
+        return (
+            self._width[job],
+            self._share[job],
+            self._max_servers[job],
+            self._cpu[job],
+            self._memory[job],
+            self._type[job],
+        )
 
     def _place(self, job: int) -> Placement | None:
         place = self.inputs.policies.placement.place
@@ -260,7 +280,7 @@ class ClusterRun:
             msg = f"{name}: job {self.inputs.jobs.job_id[job]} got {placement}: {fault}"
             raise PolicyError(msg)
 
-    def _placement_fault(self, job: int, placement: Placement) -> str:
+    def _placement_fault(self, job: int, placement: Placement) -> str:  # noqa: PLR0911  one return a fault
         """Return what is wrong with a placement, or nothing."""
         width, limit, constraint = self._width[job], self._max_servers[job], self._type[job]
         any_server = width == 0 or (constraint < 0 and self._one_type)
@@ -382,6 +402,7 @@ class ClusterRun:
     def _finished(self, running: RunningJob) -> None:
         now_s, job = self.engine.now, running.index
         del self.running[job]
+        self._refused.clear()
         self._release(running, now_s)
         self.end_s[job] = now_s
         self._account(running)
@@ -426,6 +447,7 @@ class ClusterRun:
         if fleet.jobs_on[server] or fleet.asleep[server] or self._idle_since[server] != since_s:
             return
         fleet.asleep[server] = True
+        self._refused.clear()
         self._servers_w += float(fleet.sleep_power_w[server] - fleet.idle_power_w[server])
         self.log.add(self.engine.now, _SLEEP, -1, server, float(fleet.sleep_power_w[server]))
 

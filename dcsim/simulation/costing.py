@@ -122,6 +122,10 @@ class CostModel:
         sent = ring_bytes(shape.servers, cost.allreduce_bytes)
         between_s = sent / self._network.server_bandwidth_bytes_per_s
         between_s += 2.0 * (shape.servers - 1) * self._network.latency_s
+        reasons = cost.reasons
+        if shape.share < 1.0:
+            name = self._jobs.profile_names[shape.profile]
+            reasons += (f"{name}: slower in proportion on part of a device; measured on whole ones",)
         return Plan(
             rate=1.0 / (compute_s + inside_s + between_s),
             network_bytes_per_step=sent,
@@ -129,8 +133,8 @@ class CostModel:
             input_bytes_per_step=cost.input_bytes,
             busy_energy_per_step_j=busy_w * compute_s * cost.utilisation,
             busy_power_w=busy_w,
-            extrapolated=cost.extrapolated,
-            reasons=cost.reasons,
+            extrapolated=bool(reasons),
+            reasons=reasons,
         )
 
     def speed(self, accelerator: Accelerator, cap_fraction: float) -> float:
@@ -159,10 +163,6 @@ class CostModel:
     def dataset_bytes(self, profile: int) -> float:
         """Return the size of a profile's dataset; 0 without a profile."""
         return self._profiles[profile].profile.dataset_bytes if profile >= 0 else 0.0
-
-    def device_memory_bytes(self, profile: int) -> float:
-        """Return the memory a profile needs on each device; 0 without a profile."""
-        return self._profiles[profile].profile.memory_bytes_per_device if profile >= 0 else 0.0
 
     def loaded(self, profile: int) -> LoadedProfile:
         """Return a profile with its provenance."""
@@ -202,7 +202,8 @@ class CostModel:
             largest = min(width, server.spec.accelerators)
             name = server.accelerator.name if server.accelerator else ""
             gang_servers = -(-width // largest)
-            plan = self.plan(Shape(int(profile), int(batch), width, name, 1.0, part, gang_servers, largest))
+            # Not kept: a plan that no job runs by is no use of its profile.
+            plan = self._make(Shape(int(profile), int(batch), width, name, 1.0, part, gang_servers, largest))
             rate[row] = plan.rate
             if plan.busy_power_w > 0.0:
                 fraction[row] = min(1.0, plan.busy_energy_per_step_j * plan.rate / plan.busy_power_w)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from dcsim.simulation.kinds import LogKind
 
 __all__ = ["check_run"]
 
-Arrays = dict[str, npt.NDArray[np.generic]]
+Arrays = dict[str, npt.NDArray[Any]]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -40,7 +41,7 @@ def check_run(run: ClusterRun, end_s: float) -> None:
         *_job_faults(run, end_s),
         *_log_faults(run, log, end_s),
         *_occupancy_faults(run, log),
-        *_sleep_faults(run, log),
+        *_sleep_faults(log),
         *_order_faults(run),
         *_little_faults(run, log, end_s),
         *_power_faults(run),
@@ -49,10 +50,10 @@ def check_run(run: ClusterRun, end_s: float) -> None:
         raise GuardError("; ".join(faults))
 
 
-def _named(faults: dict[str, object]) -> Iterator[str]:
+def _named(faults: dict[str, Any]) -> Iterator[str]:
     """Yield the names of the faults that are there."""
     for name, fault in faults.items():
-        if np.any(fault):  # type: ignore[arg-type]  # booleans, and arrays of them
+        if np.any(fault):
             yield name
 
 
@@ -112,7 +113,8 @@ def _log_faults(run: ClusterRun, log: Arrays, end_s: float) -> Iterator[str]:
 
 def _differ(a: Floats, b: Floats) -> Bools:
     """Return where two columns differ, NaN being equal to NaN."""
-    return ~((a == b) | (np.isnan(a) & np.isnan(b)))
+    same: Bools = (a == b) | (np.isnan(a) & np.isnan(b))
+    return ~same
 
 
 def _occupancy_faults(run: ClusterRun, log: Arrays) -> Iterator[str]:
@@ -121,7 +123,9 @@ def _occupancy_faults(run: ClusterRun, log: Arrays) -> Iterator[str]:
     kind, job, server, value = (np.asarray(log[name]) for name in ("kind", "job", "server", "value"))
     grants, ends = np.flatnonzero(kind == LogKind.GRANT), np.flatnonzero(kind == LogKind.END)
     share = run.inputs.jobs.accelerator_share
-    parts = np.array([share_units(part) if part < 1.0 else SHARE_UNITS for part in share.tolist()], dtype=np.int64)
+    parts = np.array(
+        [share_units(part) if part < 1.0 else SHARE_UNITS for part in share.tolist()], dtype=np.int64
+    )
     units = value[grants].astype(np.int64) * parts[job[grants]]
     end_row = np.full(len(share), -1, dtype=np.int64)
     end_row[job[ends]] = ends
@@ -146,40 +150,52 @@ def _occupancy_faults(run: ClusterRun, log: Arrays) -> Iterator[str]:
     )
 
 
-def _sleep_faults(run: ClusterRun, log: Arrays) -> Iterator[str]:
+def _sleep_faults(log: Arrays) -> Iterator[str]:
     """Each server sleeps, wakes and is awake in turn; asleep it holds nothing, waking takes its time."""
-    names = {int(LogKind.SLEEP): "asleep", int(LogKind.WAKE): "waking", int(LogKind.AWAKE): "awake"}
-    legal = {("awake", "asleep"), ("asleep", "waking"), ("waking", "awake")}
     kinds = np.asarray(log["kind"])
-    rows = np.flatnonzero(np.isin(kinds, [*names, LogKind.GRANT, LogKind.END]))
+    rows = np.flatnonzero(np.isin(kinds, [*_STATES, LogKind.GRANT, LogKind.END]))
     columns = (np.asarray(log[name])[rows].tolist() for name in ("time_s", "kind", "job", "server", "value"))
     state: dict[int, tuple[str, float]] = {}
     holding: dict[int, int] = {}
     held: dict[int, list[int]] = {}
-    pending: dict[int, float] = {}
+    roused: dict[int, float] = {}
     for time_s, kind, job, server, value in zip(*columns, strict=True):
         if kind == LogKind.GRANT:
             held.setdefault(job, []).append(server)
             holding[server] = holding.get(server, 0) + 1
             if state.get(server, ("awake", 0.0))[0] == "asleep":
-                pending[server] = time_s
+                roused[server] = time_s
         elif kind == LogKind.END:
             for place in held.pop(job, []):
                 holding[place] -= 1
         else:
             was, due_s = state.get(server, ("awake", time_s))
-            now = names[kind]
-            if (was, now) not in legal:
-                yield f"server {server} went from {was} to {now} at {time_s} s"
-            if now == "asleep" and holding.get(server, 0):
-                yield f"server {server} fell asleep at {time_s} s under a job"
-            if now == "awake" and time_s != due_s:
-                yield f"server {server} was awake at {time_s} s, due at {due_s} s"
-            if now == "waking" and pending.pop(server, None) != time_s:
-                yield f"server {server} woke at {time_s} s for no job"
+            now = _STATES[kind]
+            for fault in _turn_faults(was, now, time_s, due_s, holding.get(server, 0), roused.get(server)):
+                yield f"server {server} {fault} at {time_s} s"
+            if now == "waking":
+                roused.pop(server, None)
             state[server] = (now, time_s + value if now == "waking" else time_s)
-    for server, time_s in pending.items():
+    for server, time_s in roused.items():
         yield f"server {server} was asleep under a job granted at {time_s} s"
+
+
+_STATES = {int(LogKind.SLEEP): "asleep", int(LogKind.WAKE): "waking", int(LogKind.AWAKE): "awake"}
+_TURNS = (("awake", "asleep"), ("asleep", "waking"), ("waking", "awake"))
+
+
+def _turn_faults(
+    was: str, now: str, time_s: float, due_s: float, jobs: int, roused_s: float | None
+) -> Iterator[str]:
+    """Yield what is wrong with one change of a server's power state."""
+    if (was, now) not in _TURNS:
+        yield f"went from {was} to {now}"
+    if now == "asleep" and jobs:
+        yield "fell asleep under a job"
+    if now == "awake" and time_s != due_s:
+        yield f"was awake, due at {due_s} s,"
+    if now == "waking" and roused_s != time_s:
+        yield "woke for no job"
 
 
 def _order_faults(run: ClusterRun) -> Iterator[str]:

@@ -18,7 +18,9 @@ from dcsim.facility.servers import Fleet
 from dcsim.facility.storage import Storage
 from dcsim.policies import EnergyPolicy, JobsView, OrderingPolicy, PlacementPolicy, make_policy
 from dcsim.simulation.costing import CostModel
-from dcsim.spec.scenario import Scenario
+from dcsim.simulation.suitable import allowed_servers, on_suitable_types, reference_types
+from dcsim.spec.scenario import MAX_HORIZON_S, Scenario
+from dcsim.units import Quantity, format_quantity
 from dcsim.workload.build import build_jobs, check_jobs_fit
 from dcsim.workload.jobs import JobTable
 from dcsim.workload.profile_store import LoadedProfile, load_profiles, used_profiles
@@ -28,6 +30,7 @@ __all__ = ["Policies", "RunInputs", "prepare"]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+_MAX_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +92,15 @@ def prepare(
         jobs = build_jobs(scenario, seed, base_dir, loaded, models, fleet.accelerators)
     else:
         check_jobs_fit(jobs, scenario)
+    jobs = on_suitable_types(jobs, scenario, fleet, loaded)
     binding = _binding(jobs, fleet)
     if binding:
         jobs = _with_host_share(jobs, fleet)
     policies = policies or _policies(scenario)
     costs = CostModel(jobs, loaded, models, fleet, scenario.network)
-    allowed = _allowed_servers(jobs, fleet)
-    reference = _reference_types(jobs, fleet, allowed)
-    _refuse_too_little_memory(scenario, jobs, fleet, costs, reference)
-    steps, ideal_s, fraction = costs.ideals(reference)
+    allowed = allowed_servers(jobs, fleet)
+    steps, ideal_s, fraction = costs.ideals(reference_types(jobs, fleet, allowed, costs))
+    _refuse_endless(scenario, jobs, ideal_s)
     view = _jobs_view(jobs, ideal_s, fraction)
     keys = _checked(policies.ordering.keys(view), len(jobs), "ordering keys", -math.inf, math.inf)
     caps = _checked(policies.energy.power_cap_fractions(view), len(jobs), "power caps", 0.0, 1.0)
@@ -153,47 +156,26 @@ def _policies(scenario: Scenario) -> Policies:
     )
 
 
-def _allowed_servers(jobs: JobTable, fleet: Fleet) -> tuple[tuple[Bools, ...], ...]:
-    """Return, for each constraint and for none, a mask of servers for each accelerator type there is."""
-    names = [t.accelerator.name if t.accelerator else "" for t in fleet.types]
-    kind = np.array(fleet.type_of)
-    types = [name for name in dict.fromkeys(names) if name]
-    masks = {name: np.isin(kind, [k for k, other in enumerate(names) if other == name]) for name in types}
-    for mask in masks.values():
-        mask.flags.writeable = False
-    constraints = [*jobs.type_constraints, tuple(types)]
-    return tuple(tuple(masks[name] for name in types if name in accepted) for accepted in constraints)
-
-
-def _reference_types(jobs: JobTable, fleet: Fleet, allowed: tuple[tuple[Bools, ...], ...]) -> Ints:
-    """Return (N,) the server type on which a job counts as ideal: the largest server of its first type."""
-    kind = np.array(fleet.type_of)
-    best = np.full(len(allowed), -1, dtype=np.int64)
-    for number, masks in enumerate(allowed):
-        if masks:
-            servers = np.flatnonzero(masks[0])
-            best[number] = kind[servers[np.argmax(fleet.total[servers])]]
-    reference = best[jobs.accelerator_types]  # -1 is the last entry: no constraint
-    return np.where(jobs.accelerators > 0, reference, -1)
-
-
-def _refuse_too_little_memory(
-    scenario: Scenario, jobs: JobTable, fleet: Fleet, costs: CostModel, reference: Ints
-) -> None:
-    """Refuse profiles whose measured memory does not fit the accelerator they would run on."""
-    pairs = sorted({(p, k) for p, k in zip(jobs.profile.tolist(), reference.tolist(), strict=True)})
-    problems = []
-    for profile, kind in pairs:
-        accelerator = fleet.types[kind].accelerator if kind >= 0 else None
-        if profile < 0 or accelerator is None:
-            continue
-        needed = costs.device_memory_bytes(profile)
-        if needed > accelerator.memory_bytes:
-            name = jobs.profile_names[profile]
-            expected = f"at most the {accelerator.memory_bytes:.4g} B of a {accelerator.name}"
-            problems.append(
-                Problem(scenario.name, None, f"profiles.{name}.memory", f"{needed:.4g} B", expected)
-            )
+def _refuse_endless(scenario: Scenario, jobs: JobTable, ideal_s: Floats) -> None:
+    """Refuse jobs that, alone on the cluster, would end after the longest horizon: milliseconds, or a slip."""
+    end_s = jobs.submit_s + jobs.slack_s + ideal_s
+    late = np.flatnonzero(~(end_s <= MAX_HORIZON_S))
+    most = format_quantity(MAX_HORIZON_S, Quantity.DURATION)
+    hint = "times are in seconds from 0: look at arrivals, run times and slack"
+    problems = [
+        Problem(
+            scenario.name,
+            None,
+            f"jobs.{jobs.job_id[job]}",
+            f"would end after {end_s[job]:.4g} s at best",
+            f"within {most}",
+            hint,
+        )
+        for job in late[:_MAX_SHOWN].tolist()
+    ]
+    if len(late) > _MAX_SHOWN:
+        more = f"{len(late) - _MAX_SHOWN} more such jobs"
+        problems.append(Problem(scenario.name, None, "jobs", more, "none"))
     if problems:
         raise ScenarioError(problems)
 

@@ -27,7 +27,8 @@ class LogKind(IntEnum):
     GRANT = 2
     """A server's part of a gang was granted [accelerators there]."""
     RATE = 3
-    """A running job's rate was set [steps/s]; at its start only if it differs from its ideal rate."""
+    """A running job no longer shares an overbooked link and is back at its own rate [steps/s]; what it got
+    meanwhile is not logged."""
     END = 4
     """A job's work is done, its resources are free [steps done]."""
     SLEEP = 5

@@ -24,7 +24,7 @@ class Progress:
     Args:
         engine: for the time and the calls at which jobs finish.
         links: what their flows share.
-        log: gets a row when a job's rate differs from its ideal one or changes by regrouping.
+        log: gets a row when a job is back at its own rate; those of starved links are too many to log.
         on_finish: called with a job whose work is done.
     """
 
@@ -42,6 +42,8 @@ class Progress:
         self._fresh: list[RunningJob] = []
         self._bundles: dict[tuple[object, ...], Bundle] = {}
         self._stale: dict[Bundle, None] = {}
+        self._uncalled = False
+        """Whether the first bundle to finish may have no call."""
         self.power_w = 0.0
         """Of all running jobs, above idle; an exact sum."""
 
@@ -70,6 +72,10 @@ class Progress:
             for bundle in self._stale:
                 self._replan(bundle)
             self._stale.clear()
+            self._uncalled = True
+        if self._uncalled:
+            self._uncalled = False
+            self._call_first()
 
     def stop(self, running: RunningJob) -> None:
         """Take a job out, its steps and energy accounted up to now."""
@@ -143,6 +149,7 @@ class Progress:
             self._stale[bundle] = None
         else:
             del self._bundles[bundle.key]
+            self._uncalled = True
             self._stale.pop(bundle, None)
             for group in self._groups(bundle):
                 group.users.pop(bundle, None)
@@ -165,12 +172,27 @@ class Progress:
             bundle.finish_s = math.inf
             return
         finish_s = now_s + max(0.0, first.target_steps - bundle.steps) / bundle.rate
-        if finish_s != bundle.finish_s:
-            bundle.finish_s = finish_s
-            self._engine.call_at(finish_s, Order.FINISH, first.index, self._finish_first, bundle)
+        bundle.finish_s = finish_s
+
+    def _call_first(self) -> None:
+        """Have the bundle that finishes first called then, and all that finish with it.
+
+        The others are not: every change of a starved link moves all their finishes.
+        """
+        first_s = min((bundle.finish_s for bundle in self._bundles.values()), default=math.inf)
+        if first_s == math.inf:
+            return
+        for bundle in self._bundles.values():
+            if bundle.finish_s == first_s != bundle.called_s:
+                running = bundle.first()
+                if running is not None:
+                    bundle.called_s = first_s
+                    self._engine.call_at(first_s, Order.FINISH, running.index, self._finish_first, bundle)
 
     def _finish_first(self, bundle: Bundle) -> None:
         """The first job of a bundle is done; the others are re-planned at the end of the instant."""
+        if bundle.called_s == self._engine.now:
+            bundle.called_s = math.inf
         if bundle.finish_s != self._engine.now or bundle.count == 0:
             return  # its rate has changed since this call was made
         running = bundle.first()

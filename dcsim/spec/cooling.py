@@ -23,7 +23,7 @@ class CoolingSpec(SpecModel):
     """Heat the plant can remove; None: 1.25 times the peak heat. Must exceed the idle heat."""
     hall_time_constant_s: DurationS = Field(default=900.0, gt=0)
     """R C of the hall's air and metal."""
-    hall_resistance_k_per_w: Number | None = Field(default=None, gt=0)
+    hall_resistance_k_per_w: Number | None = Field(default=None, gt=0, le=1e3)
     """R; None: the hall is 12 K above supply at peak heat."""
     fan_fraction: Fraction = 0.04
     """Air-handler fan power over IT power at peak; falls with the cube of flow, flow with the load (floor 40 %)."""

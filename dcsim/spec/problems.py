@@ -31,17 +31,18 @@ def problems_of(
     `lines` has the line of each path (of `YamlDocument`); it may be empty.
     """
     details = error.errors(include_url=False)
-    places = {tuple(detail["loc"]) for detail in details}
-    problems = [
-        problem
-        for detail in details
-        if not _is_echo(detail, places)
-        for problem in _translate(detail, file, lines)
-    ]
+    refused = {tuple(detail["loc"][:n]) for detail in details for n in range(len(detail["loc"]))}
+    details = [detail for detail in details if not _is_echo(detail, refused)]
+    if len(details) > _MAX_PROBLEMS:
+        # To put an error into words takes milliseconds: only those shown are, the first of the file.
+        details.sort(key=lambda detail: line_of(field_type(detail["loc"]).path, lines) or 0)
+    problems = [problem for detail in details[:_MAX_PROBLEMS] for problem in _translate(detail, file, lines)]
     problems.sort(key=lambda problem: problem.line or 0)
-    if len(problems) > _MAX_PROBLEMS:
-        left = f"{len(problems) - _MAX_PROBLEMS} more problems"
-        problems[_MAX_PROBLEMS:] = [Problem(file, None, "", left, "none", "mend these first")]
+    left = len(problems[_MAX_PROBLEMS:]) + len(details[_MAX_PROBLEMS:])
+    if left:
+        problems[_MAX_PROBLEMS:] = [
+            Problem(file, None, "", f"{left} more problems", "none", "mend these first")
+        ]
     return tuple(problems)
 
 
@@ -51,14 +52,14 @@ def line_of(path: Sequence[str | int], lines: Mapping[tuple[str, ...], int]) -> 
     return next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
 
 
-def _is_echo(detail: ErrorDetails, places: set[tuple[int | str, ...]]) -> bool:
-    """Say whether a list is only called too short because its items were refused."""
-    here = tuple(detail["loc"])
-    below = any(len(place) > len(here) and place[: len(here)] == here for place in places)
-    enough = (
-        len(detail["input"] or ()) >= detail["ctx"]["min_length"] if detail["type"] == "too_short" else False
-    )
-    return below and enough
+def _is_echo(detail: ErrorDetails, refused: set[tuple[int | str, ...]]) -> bool:
+    """Say whether a list is only called too short because its items were refused.
+
+    `refused` holds every place below which there is an error.
+    """
+    if detail["type"] != "too_short" or tuple(detail["loc"]) not in refused:
+        return False
+    return bool(len(detail["input"] or ()) >= detail["ctx"]["min_length"])
 
 
 def _translate(detail: ErrorDetails, file: str, lines: Mapping[tuple[str, ...], int]) -> Iterator[Problem]:

@@ -6,11 +6,12 @@ A `Number` or `Count` accepts numbers only: neither text nor booleans.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from dcsim.units import Quantity, parse_quantity, unit_symbols
+from dcsim.units import Quantity, QuantityError, format_quantity, parse_quantity, unit_symbols
 
 __all__ = [
     "BandwidthBytesPerS",
@@ -29,6 +30,31 @@ __all__ = [
 ]
 
 
+_LARGEST = {
+    Quantity.POWER: 1e12,
+    Quantity.ENERGY: 1e21,
+    Quantity.DURATION: 100 * 366 * 86_400.0,
+    Quantity.SIZE: 1e24,
+    Quantity.BANDWIDTH: 1e21,
+    Quantity.FLOP_RATE: 1e24,
+    Quantity.CARBON_INTENSITY: 1e6,
+    Quantity.ENERGY_PRICE: 1e6,
+}
+"""Beyond these a number is a slip: products of it overflow, or a run of it never ends."""
+
+
+def _parsed(value: object, quantity: Quantity) -> float:
+    """Return an SI value no larger than anything of its kind; raises `QuantityError` for others."""
+    number = parse_quantity(value, quantity)
+    largest = _LARGEST.get(quantity, math.inf)
+    if abs(number) > largest:
+        most = format_quantity(largest, quantity)
+        shown = repr(value) if isinstance(value, str) else f"{number:g}"
+        hint = f"more than {most} is a slip: look at the exponent and the unit"
+        raise QuantityError(shown, f"at most {most}", hint)
+    return number
+
+
 def _quantity(quantity: Quantity, si: str, example: str) -> tuple[Quantity, BeforeValidator, WithJsonSchema]:
     """Metadata of a field that parses text of one quantity into an SI float, and names the quantity."""
     units = ", ".join(unit_symbols(quantity)[:16])
@@ -38,7 +64,7 @@ def _quantity(quantity: Quantity, si: str, example: str) -> tuple[Quantity, Befo
             {"type": "string", "description": f"a number with a unit: {units}", "examples": [example]},
         ],
     }
-    return quantity, BeforeValidator(lambda value: parse_quantity(value, quantity)), WithJsonSchema(schema)
+    return quantity, BeforeValidator(lambda value: _parsed(value, quantity)), WithJsonSchema(schema)
 
 
 PowerW = Annotated[float, *_quantity(Quantity.POWER, "W", "6.5 kW")]

@@ -22,6 +22,8 @@ __all__ = [
 
 MAX_WIDTH = 1_000_000
 """Widest gang, in accelerators."""
+MAX_WEIGHT = 1e9
+"""Largest weight of a kind of job or of a width; only their ratios count."""
 
 
 def _width(value: object) -> object:
@@ -88,11 +90,11 @@ class JobKindSpec(SpecModel):
 
     profile: Name
     """A cost profile: one kept in dcsim, or one of the scenario's `profiles`."""
-    weight: Number = Field(default=1.0, gt=0)
+    weight: Number = Field(default=1.0, gt=0, le=MAX_WEIGHT)
     """Share of the jobs, over the sum of the weights."""
     batch_per_accelerator: int | None = Field(default=None, ge=1, strict=True)
     """Samples a step on each accelerator; None: the profile's largest measured."""
-    widths: dict[Width, Annotated[Number, Field(gt=0)]] = Field(
+    widths: dict[Width, Annotated[Number, Field(gt=0, le=MAX_WEIGHT)]] = Field(
         default={1: 0.70, 2: 0.10, 4: 0.10, 8: 0.10},
         min_length=1,
         json_schema_extra={"propertyNames": {"pattern": "^[1-9][0-9]{0,6}$"}},

@@ -167,7 +167,7 @@ def _prepared(out: Path) -> Path:
     except OSError as error:
         raise ResultError(f"{out}: cannot be made ({error.strerror})") from error
     ours = (out / LOCK).exists() or (out / STUDY).exists()
-    taken = [name for name in (SUMMARY_CSV, ARMS_CSV, "runs") if (out / name).exists()]
+    taken = [name for name in (SUMMARY_CSV, ARMS_CSV, "report.html", "runs") if (out / name).exists()]
     if taken and not ours:
         raise ResultError(f"{out}: holds {taken[0]!r} that is not of a dcsim study; choose another --out")
     return out

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from dcsim.errors import ResultError
+from dcsim.errors import ResultError, ScenarioError
 from dcsim.results.files import sha256_of_file
 from dcsim.results.inputs import input_hashes
 from dcsim.results.manifest import MANIFEST
 from dcsim.results.store import RUN_LOG, TABLES, read_table, verify_run, write_run
 from dcsim.results.versions import dcsim_version, package_versions
+from dcsim.spec.load import scenario_from_data
 from dcsim.spec.scenario import Scenario
 from dcsim.study.cells import Simulate, default_simulate
 
@@ -78,7 +79,7 @@ def replay(run_dir: Path, *, base_dir: Path | None = None, simulate: Simulate | 
     """
     manifest = verify_run(run_dir)
     folder = base_dir or _noted_base_dir(run_dir)
-    scenario = Scenario.model_validate_json(json.dumps(manifest["scenario"]))
+    scenario = _stored_scenario(run_dir, manifest)
     _check_inputs(run_dir, manifest, input_hashes(scenario, folder))
     result = (simulate or default_simulate())(scenario, manifest["seed"], base_dir=folder)
     with tempfile.TemporaryDirectory(prefix="dcsim-replay-") as temporary:
@@ -108,8 +109,20 @@ def _noted_base_dir(run_dir: Path) -> Path:
     try:
         note = json.loads((run_dir / RUN_LOG).read_bytes())
         return Path(note["base_dir"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return run_dir
+
+
+def _stored_scenario(run_dir: Path, manifest: Mapping[str, Any]) -> Scenario:
+    """Return the scenario of a manifest; one of another dcsim may have fields that this one does not know."""
+    try:
+        return scenario_from_data(manifest["scenario"], file=str(run_dir / MANIFEST))
+    except ScenarioError as error:
+        problem = error.problems[0]
+        raise ResultError(
+            f"{run_dir}: its scenario is none for this dcsim; it was made with dcsim "
+            f"{manifest['dcsim_version']} ({problem.path}: {problem.got} -> expected {problem.expected})"
+        ) from None
 
 
 def _check_inputs(run_dir: Path, manifest: Mapping[str, Any], now: Mapping[str, str]) -> None:

@@ -20,10 +20,10 @@ from dcsim.testing.strategies.views import make_cluster_view
 __all__ = [
     "answers_under_hash_seeds",
     "frozen_state",
-    "sample_jobs_view",
-    "sample_problems",
     "same_jobs_view",
     "same_view",
+    "sample_jobs_view",
+    "sample_problems",
 ]
 
 _TIME_LIMIT_S = 120.0

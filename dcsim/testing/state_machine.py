@@ -1,14 +1,14 @@
 """A state machine over the scheduler: random histories of a fleet under a placement policy.
 
-    class Machine(PolicyStateMachine):
-        policy = MyPlacement
+class Machine(PolicyStateMachine):
+policy = MyPlacement
 
-    TestMine = Machine.TestCase
+TestMine = Machine.TestCase
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ from dcsim.facility.hardware import CATALOGUE
 from dcsim.facility.servers import SHARE_UNITS, Fleet, Held, share_units
 from dcsim.policies.base import PlacementPolicy
 from dcsim.policies.placement import FirstFit
-from dcsim.policies.views import ClusterView, PlacementRequest
+from dcsim.policies.views import ClusterView, FindFree, PlacementRequest
 from dcsim.spec.cluster import ClusterSpec
 from dcsim.testing.contracts import ContractError
 from dcsim.testing.strategies.facilities import clusters
@@ -170,5 +170,5 @@ def _view_of(fleet: Fleet) -> ClusterView:
         **views,
         largest_server=int(fleet.total.max()),
         cpu_memory_binding=True,
-        find_free=fleet.free_bytes.find,
+        find_free=cast("FindFree", fleet.free_bytes.find),
     )

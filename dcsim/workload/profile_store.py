@@ -181,6 +181,8 @@ def _write_text(text: str, path: Path) -> None:
 def _read(path: Path) -> str:
     """Return the text of a profile file, refusing what cannot be one."""
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe waits for ever
+            raise ProfileError([Problem(str(path), None, "", "a pipe or device", "a file")])
         with path.open("rb") as file:
             content = file.read(PROFILE_BYTES_MAX + 1)
         if len(content) > PROFILE_BYTES_MAX:
@@ -249,7 +251,9 @@ def _field_problems(error: ValidationError, file: str) -> list[Problem]:
         location = ".".join(map(str, entry["loc"]))
         hint = nearest(str(entry["loc"][-1]), known) if entry["type"] == "extra_forbidden" else ""
         got = "missing" if entry["type"] == "missing" else repr(entry["input"])[:80]
-        problems.append(Problem(file, None, location, got, entry["msg"], hint))
+        unknown = entry["type"] == "extra_forbidden"
+        expected = "a known field" if unknown else entry["msg"].removeprefix("Input should be ")
+        problems.append(Problem(file, None, location, got, expected, hint))
     return problems
 
 

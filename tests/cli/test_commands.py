@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -250,3 +254,97 @@ def test_help_fits_the_terminal(dcsim: Dcsim, command: list[str]) -> None:
     result = dcsim(*command, "--help")
     assert result.exit_code == 0
     assert _lines_fit(result.stdout)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "path", "expected"),
+    [
+        ("{fraction: 0.5}", "policies.energy.parameters.fraction", "a parameter of power_cap: cap_fraction"),
+        ("{cap_fraction: half}", "policies.energy.parameters.cap_fraction", "a number"),
+        ("{cap_fraction: 2}", "policies.energy.parameters.cap_fraction", "a fraction in (0, 1]"),
+    ],
+)
+def test_parameters_of_policies_are_checked_with_all_the_rest(
+    dcsim: Dcsim, scenario_file: Path, parameters: str, path: str, expected: str
+) -> None:
+    text = scenario_file.read_text(encoding="utf-8")
+    text += f"policies:\n  placement: nowhere\n  energy: {{name: power_cap, parameters: {parameters}}}\n"
+    scenario_file.write_text(text, encoding="utf-8")
+    result = dcsim("check", scenario_file)
+    assert result.exit_code == 2
+    assert f"small.yaml:13: {path}: " in result.stderr
+    assert f"expected {expected}" in result.stderr
+    assert "small.yaml:12: policies.placement: 'nowhere'" in result.stderr
+
+
+def test_ten_million_jobs_are_checked_in_a_moment(dcsim: Dcsim, scenario_file: Path) -> None:
+    text = scenario_file.read_text(encoding="utf-8").partition("workload:")[0]
+    text += "workload: {kind: generated, jobs: 10000000, mix: [{profile: tiny_transformer}]}\n"
+    scenario_file.write_text(text, encoding="utf-8")
+    began_s = time.process_time()
+    assert dcsim("check", scenario_file).exit_code == 0
+    assert time.process_time() - began_s < 10.0
+
+
+@pytest.mark.parametrize("row", ["a,1672531200000,1,10", "a,0,1,1e300"])
+def test_times_beyond_a_century_are_refused_instead_of_simulated(
+    dcsim: Dcsim, scenario_file: Path, row: str
+) -> None:
+    jobs = scenario_file.with_name("jobs.csv")
+    jobs.write_text(f"job_id,submit_s,accelerators,duration_s\n{row}\n", encoding="utf-8")
+    result = dcsim("run", scenario_file)
+    assert result.exit_code == 2
+    assert "jobs.a: would end after " in result.stderr
+
+
+def test_check_warns_of_what_files_say(dcsim: Dcsim, scenario_file: Path) -> None:
+    scenario_file.with_name("c.csv").write_text("t,v\n2023-01-01T00:00Z,200\n", encoding="utf-8")
+    carbon = "{kind: file, path: c.csv, time_column: t, value_column: v, unit: kg/kWh}"
+    text = scenario_file.read_text(encoding="utf-8") + f"grid: {{carbon: {carbon}}}\n"
+    scenario_file.write_text(text, encoding="utf-8")
+    result = dcsim("check", scenario_file)
+    assert result.exit_code == 0
+    assert "200000 g/kWh is above any real grid" in result.stdout
+
+
+def test_an_output_folder_of_others_is_refused_before_the_run(
+    dcsim: Dcsim, scenario_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        pytest.fail("simulated although the result has nowhere to go")
+
+    monkeypatch.setattr("dcsim.simulation.simulate", never)
+    result = dcsim("run", scenario_file, "--out", scenario_file.parent)
+    assert result.exit_code == 1
+    assert "not a dcsim run" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--seeds", "1000000000"), ("--placement", ""), ("--energy", "none,"), ("--seeds", "0")],
+)
+def test_absurd_arguments_of_compare_are_refused(
+    dcsim: Dcsim, scenario_file: Path, tmp_path: Path, arguments: tuple[str, str]
+) -> None:
+    result = dcsim("compare", scenario_file, *arguments, "--out", tmp_path / "study")
+    assert result.exit_code == 2
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_seed_beyond_64_bits_is_refused(dcsim: Dcsim, scenario_file: Path) -> None:
+    assert dcsim("run", scenario_file, "--seed", str(2**63)).exit_code == 2
+
+
+def test_a_terminal_that_is_not_utf8_does_not_break_tables(scenario_file: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    words = [sys.executable, "-m", "dcsim", "run", str(scenario_file)]
+    done = subprocess.run(words, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\xe2" not in done.stdout
+
+
+def test_pipes_do_not_block(dcsim: Dcsim, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert dcsim("profile", "show", tmp_path / "pipe.csv").exit_code == 2
+    assert dcsim("trace", "describe", tmp_path / "pipe.csv").exit_code == 2
+    assert dcsim("cluster", "import", "openb", tmp_path / "pipe.csv").exit_code == 2

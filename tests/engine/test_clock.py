@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import simpy
@@ -45,7 +46,8 @@ def test_a_delay_beyond_the_largest_number_is_refused():
 
 
 def test_the_past_is_refused_and_now_is_not():
-    engine, seen = Engine(), []
+    engine = Engine()
+    seen: list[Any] = []
     engine.call_at(5.0, 0, 0, lambda _: engine.call_at(5.0, 0, 0, seen.append, "now"), None)
     engine.call_at(6.0, 0, 0, lambda _: engine.call_at(5.0, 0, 0, seen.append, "past"), None)
     with pytest.raises(ClockError, match=r"at 5\.0 s, now 6\.0 s"):
@@ -55,7 +57,8 @@ def test_the_past_is_refused_and_now_is_not():
 
 def test_an_entry_smuggled_into_the_past_is_found():
     engine = Engine()
-    engine.call_at(5.0, 0, 0, lambda _: engine._queue.insert(0, (1.0, 0, 0, print, None)), None)
+    queue: list[Any] = engine._queue
+    engine.call_at(5.0, 0, 0, lambda _: queue.insert(0, (1.0, 0, 0, print, None)), None)
     with pytest.raises(ClockError, match="after 5"):
         engine.run_calls()
 
@@ -65,15 +68,18 @@ times = st.integers(0, 5).map(float)
 
 @given(st.lists(st.tuples(times, st.integers(0, 4), st.integers(0, ID_LIMIT - 1)), unique=True))
 def test_order_is_time_kind_id_whatever_the_order_of_creation(calls):
-    engine, seen = Engine(), []
+    engine = Engine()
+    seen: list[Any] = []
     for call in calls:
-        engine.call_at(*call, seen.append, call)
+        time_s, kind, ident = call
+        engine.call_at(time_s, kind, ident, seen.append, call)
     engine.run_calls()
     assert seen == sorted(calls)
 
 
 def test_equal_calls_run_in_the_order_they_were_made():
-    engine, seen = Engine(), []
+    engine = Engine()
+    seen: list[Any] = []
     for number in range(5):
         engine.call_at(1.0, 2, 3, seen.append, number)
     engine.run_calls()
@@ -81,7 +87,8 @@ def test_equal_calls_run_in_the_order_they_were_made():
 
 
 def test_until_includes_its_instant_and_the_clock_stands_there():
-    engine, seen = Engine(), []
+    engine = Engine()
+    seen: list[Any] = []
     for time_s in (1.0, 2.0, 3.0):
         engine.call_at(time_s, 0, 0, seen.append, time_s)
     engine.run_calls(2.0)
@@ -114,7 +121,7 @@ def test_waiting_at_the_horizon_is_no_deadlock_while_something_can_happen():
 
 
 def test_settle_runs_once_after_the_last_event_of_an_instant():
-    seen = []
+    seen: list[Any] = []
     engine = Engine(settle=lambda: seen.append(("settle", engine.now)))
     for number in range(3):
         engine.call_at(1.0, 0, number, seen.append, number)
@@ -124,7 +131,7 @@ def test_settle_runs_once_after_the_last_event_of_an_instant():
 
 
 def test_settle_runs_again_when_it_adds_to_its_own_instant():
-    seen = []
+    seen: list[Any] = []
 
     def settle():
         seen.append("settle")
@@ -138,7 +145,8 @@ def test_settle_runs_again_when_it_adds_to_its_own_instant():
 
 
 def test_clear_forgets_what_was_to_come():
-    engine, seen = Engine(), []
+    engine = Engine()
+    seen: list[Any] = []
     engine.call_at(1.0, 0, 0, lambda _: engine.clear(), None)
     engine.call_at(2.0, 0, 0, seen.append, "never")
     engine.run_calls()
@@ -146,7 +154,8 @@ def test_clear_forgets_what_was_to_come():
 
 
 def test_processes_of_simpy_work_beside_calls():
-    engine, seen = Engine(), []
+    engine = Engine()
+    seen: list[Any] = []
     gate = engine.event()
 
     def process():
@@ -192,7 +201,8 @@ def test_an_unhandled_failure_surfaces():
 
 
 def test_run_of_simpy_still_stops_at_a_time():
-    engine, seen = Engine(), []
+    engine = Engine()
+    seen: list[Any] = []
     engine.call_at(1.0, 0, 0, seen.append, 1)
     engine.call_at(3.0, 0, 0, seen.append, 3)
     engine.run(until=2.0)

@@ -156,6 +156,9 @@ def test_gaps_are_refused_by_default_and_named(write: WriteCsv) -> None:
         (['2023-03-01T00:00Z,"1,000"'], 2, "a finite number"),
         (["2023-03-01T00:00Z,1,2"], 2, "as in the header"),
         (["2023-03-01T00:00Z,-5"], None, "an intensity >= 0"),
+        (["2023-03-01T00:00Z,1e300"], None, "an intensity >= 0"),
+        (["0001-01-01T00:00+14:00,1"], 2, "from 1700 to 2500"),
+        (["9999-12-31T23:00Z,1"], 2, "from 1700 to 2500"),
         ([], None, "at least one hour"),
     ],
 )

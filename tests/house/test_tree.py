@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +87,35 @@ def test_the_simulator_installs_without_jax_and_extras_are_those_documented() ->
         "optax",
         "mlxtend",
     }
+
+
+# pydantic pins the release of pydantic_core that it was made for.
+IMPORTED_AS = {"annotated_types": "annotated-types", "pydantic_core": "pydantic", "yaml": "pyyaml"}
+
+
+def _third_party(path: Path) -> set[str]:
+    """The distributions that a module imports, at its top or inside its functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.add((node.module or "").partition(".")[0])
+    return {IMPORTED_AS.get(name, name) for name in found - sys.stdlib_module_names - {"dcsim", "trainers"}}
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [("dcsim", ["ray"]), ("dcsim/testing", ["testing"]), ("trainers", ["train"])],
+)
+def test_what_is_imported_is_declared(folder: str, extras: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = _requirement_names(project["dependencies"])
+    for extra in extras:
+        declared |= _requirement_names(project["optional-dependencies"][extra])
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        if folder != "dcsim" or "testing" not in path.parts:
+            assert _third_party(path) <= declared, path.relative_to(ROOT)
 
 
 def test_every_lint_exception_of_the_project_says_why() -> None:

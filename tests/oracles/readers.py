@@ -98,14 +98,16 @@ def reader_profile() -> LoadedProfile:
     return LoadedProfile(profile, "0" * 64, Path("reader.json"))
 
 
-def run_readers(submit_s: Floats, steps: Floats, *, servers: int = 400, guards: bool = False) -> RunResult:
-    """Run jobs of one accelerator, each on a server of its own, that share the file system only."""
+def run_readers(
+    submit_s: Floats, steps: Floats, widths: npt.ArrayLike = 1, *, servers: int = 400, guards: bool = False
+) -> RunResult:
+    """Run gangs of up to 4 accelerators, each on one server, that share the file system only."""
     scenario = Scenario.model_validate(
         {
             "name": "readers",
             "cluster": {
                 "racks": [
-                    {"name": "r", "servers": [{"count": servers, "accelerator": "T4", "accelerators": 1}]}
+                    {"name": "r", "servers": [{"count": servers, "accelerator": "T4", "accelerators": 4}]}
                 ]
             },
             "network": {"topology": "star", "server_bandwidth_bytes_per_s": 1e4 * BANDWIDTH_BYTES_PER_S},
@@ -113,7 +115,14 @@ def run_readers(submit_s: Floats, steps: Floats, *, servers: int = 400, guards: 
             "workload": {"kind": "trace", "path": "not-read.csv"},
         }
     )
-    jobs = job_table(submit_s=submit_s, steps=steps, profile="reader", batch_per_accelerator=1)
+    jobs = job_table(
+        submit_s=submit_s,
+        steps=steps,
+        accelerators=widths,
+        max_servers=1,
+        profile="reader",
+        batch_per_accelerator=1,
+    )
     return simulate(scenario, 0, jobs=jobs, profiles={"reader": reader_profile()}, guards=guards)
 
 

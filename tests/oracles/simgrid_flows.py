@@ -45,7 +45,7 @@ def _platform(simgrid: Any, capacity: list[float], flows: list[list[Any]]) -> No
 
 def main() -> None:
     """Read flows from standard input, write their completion times [s] to standard output."""
-    import simgrid
+    import simgrid  # type: ignore[import-not-found]  # in Debian's Python only
 
     given = json.load(sys.stdin)
     quiet = ["--log=root.thres:critical", "--log=xbt_cfg.thres:critical"]

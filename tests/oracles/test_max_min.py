@@ -37,14 +37,14 @@ def lexicographic_max_min(weights: Matrix, capacity: Floats, demand: Floats) -> 
         rows = np.vstack([np.hstack([weights, np.zeros((len(capacity), 1))]), above])
         limits = np.concatenate([capacity / scale, np.zeros(len(free))])
         worst = linprog(np.append(np.zeros(flows), -1.0), A_ub=rows, b_ub=limits, bounds=[*bounds, (0, None)])
-        level = -worst.fun
+        level = -float(worst.fun or 0.0)
         raised = [(max(low, level - 1e-10), high) if f in free else (low, high)
                   for f, (low, high) in enumerate(bounds)]  # fmt: skip
         for f in free:
             goal = np.zeros(flows)
             goal[f] = -1.0
             best = linprog(goal, A_ub=weights, b_ub=capacity / scale, bounds=raised)
-            if -best.fun <= level + 1e-8:
+            if -float(best.fun or 0.0) <= level + 1e-8:
                 fixed[f] = level
     return np.array([fixed[f] for f in range(flows)]) * scale
 
@@ -108,7 +108,8 @@ def test_every_flow_has_a_bottleneck_after_any_changes(data: st.DataObject) -> N
     links = SharedLinks(capacity)
     flows: list[Flow] = []
     for _ in range(data.draw(st.integers(1, 12))):
-        if flows and data.draw(st.booleans()):
+        leave: bool = data.draw(st.booleans())
+        if flows and leave:
             links.remove(flows.pop(data.draw(st.integers(0, len(flows) - 1))))
         else:
             route = data.draw(st.sets(st.integers(0, len(capacity) - 1), min_size=1))

@@ -26,6 +26,18 @@ def test_every_end_is_that_of_virtual_time(kind: str) -> None:
     np.testing.assert_allclose(result.jobs["end_s"], expected_s, rtol=0.0, atol=1e-9 * expected_s.max())
 
 
+def test_gangs_of_several_widths_share_by_job() -> None:
+    # Max-min gives every job the same bytes a second, so a gang of 4 has four times the work a step.
+    draws = np.random.default_rng(8)
+    widths = draws.choice([1, 2, 4], 1_200)
+    steps = sizes("exponential", len(widths), 9) / widths.mean()
+    submit_s = poisson_arrivals(len(widths), 0.8, 9)
+    result = run_readers(submit_s, steps, widths)
+    assert np.all(result.jobs["wait_s"] == 0.0)
+    expected_s = processor_sharing_ends_s(submit_s, steps * widths)
+    np.testing.assert_allclose(result.jobs["end_s"], expected_s, rtol=0.0, atol=1e-9 * expected_s.max())
+
+
 def test_two_readers_by_hand() -> None:
     # Work 3 s and 1 s, one second apart: alone until 1, half speed until 3, alone again until 4.
     result = run_readers(np.array([0.0, 1.0]), np.array([3.0, 1.0]), servers=2, guards=True)

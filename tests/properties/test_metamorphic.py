@@ -29,7 +29,7 @@ def test_whole_scenarios_are_valid_and_run(scenario):
     assert check_scenario(scenario, Path(), catalogue=CATALOGUE) == ()
     result = simulate(scenario, guards=True)
     assert result.summary["jobs_completed"] == scenario.workload.jobs
-    assert result.summary["energy_facility_j"] >= result.summary["energy_it_j"] > 0.0
+    assert float(result.summary["energy_facility_j"]) >= float(result.summary["energy_it_j"]) > 0.0
     assert max(result.balances.values()) <= 1e-9
     jct_s = result.jobs["jct_s"]
     # The mean is rounded once more than its terms.
@@ -42,7 +42,8 @@ def test_jobs_of_every_sort_complete(data, profiles):
     cluster = data.draw(dst.clusters(max_servers=5, cpu_servers=True))
     jobs = data.draw(dst.job_tables(cluster, max_slack_s=10, profiles=("drawn",)))
     policies = {
-        kind: data.draw(st.sampled_from(sorted(known_policies(kind)))) for kind in ("ordering", "placement", "energy")
+        kind: data.draw(st.sampled_from(sorted(known_policies(kind))))
+        for kind in ("ordering", "placement", "energy")
     }
     scenario = scenario_of(
         cluster, network=data.draw(dst.networks()), storage=data.draw(dst.storages()), policies=policies
@@ -74,11 +75,17 @@ def test_a_dirtier_grid_scales_carbon_and_nothing_else(scenario, factor):
     """No built-in policy but carbon_shift reads the grid; a price changes cost alone (30, 31)."""
     blind = scenario.policies.model_copy(update={"energy": type(scenario.policies.energy)(name="none")})
     grids = [
-        {"carbon": {"intensity_kg_per_j": k * 2.0**-24}, "price": {"price_usd_per_j": k * 2.0**-25}}
+        {
+            "carbon": {"kind": "constant", "intensity_kg_per_j": k * 2.0**-24},
+            "price": {"kind": "constant", "price_usd_per_j": k * 2.0**-25},
+        }
         for k in (1, factor)
     ]
     one, two = (
-        simulate(type(scenario).model_validate(scenario.model_dump() | {"grid": grid, "policies": blind}), guards=True)
+        simulate(
+            type(scenario).model_validate(scenario.model_dump() | {"grid": grid, "policies": blind}),
+            guards=True,
+        )
         for grid in grids
     )
     assert all(np.array_equal(one.events[name], two.events[name]) for name in one.events)
@@ -112,7 +119,9 @@ def test_a_run_cut_at_a_horizon_is_the_beginning_of_the_whole(data, horizon_s):
     jobs = data.draw(dst.job_tables(cluster, min_jobs=1))
     policies = {"energy": {"name": "sleep_idle", "parameters": {"after_s": 5.0}}}
     whole = simulate(scenario_of(cluster, policies=policies, horizon_s=5000.0), jobs=jobs, guards=True)
-    cut = simulate(scenario_of(cluster, policies=policies, horizon_s=float(horizon_s)), jobs=jobs, guards=True)
+    cut = simulate(
+        scenario_of(cluster, policies=policies, horizon_s=float(horizon_s)), jobs=jobs, guards=True
+    )
     rows = len(cut.events["time_s"])
     for name in whole.events:
         assert np.array_equal(whole.events[name][:rows], cut.events[name])
@@ -152,7 +161,9 @@ def test_two_halves_that_share_nothing_add_up(data):
     )
     skip = {"ordering": {"name": "fifo", "parameters": {"skip": 100}}}
     whole = simulate(
-        scenario_of(ClusterSpec(racks=racks), policies=skip), jobs=concat_jobs(*(t for _, t in halves)), guards=True
+        scenario_of(ClusterSpec(racks=racks), policies=skip),
+        jobs=concat_jobs(*(t for _, t in halves)),
+        guards=True,
     )
     for cluster, table in halves:
         part = simulate(scenario_of(cluster, policies=skip), jobs=table, guards=True)

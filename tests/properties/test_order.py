@@ -106,13 +106,18 @@ def best_makespan_s(durations_s, slots):
     def loads(rest, state):
         if not rest:
             return max(state)
-        options = {tuple(sorted([*state[:i], state[i] + rest[0], *state[i + 1 :]])) for i in range(len(state))}
+        options = {
+            tuple(sorted([*state[:i], state[i] + rest[0], *state[i + 1 :]])) for i in range(len(state))
+        }
         return min(loads(rest[1:], option) for option in sorted(options))
 
     return loads(durations_s, (0.0,) * slots)
 
 
-@given(st.lists(st.integers(0, 9).map(float), min_size=1, max_size=6), st.sampled_from(["fifo", "shortest_first"]))
+@given(
+    st.lists(st.integers(0, 9).map(float), min_size=1, max_size=6),
+    st.sampled_from(["fifo", "shortest_first"]),
+)
 def test_graham_bounds_hold_against_brute_force(durations_s, ordering):
     """List scheduling of width-one jobs: OPT <= makespan <= (2 - 1/m) OPT (Graham 1969)."""
     count = len(durations_s)

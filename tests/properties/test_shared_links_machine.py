@@ -41,7 +41,7 @@ class LinksMachine(RuleBasedStateMachine):
         self.bytes_of[flow] = 0.0
         self.settled = False
 
-    @precondition(lambda self: getattr(self, "active", None))
+    @precondition(lambda self: bool(getattr(self, "active", None)))
     @rule(data=st.data())
     def remove(self, data):
         flow = self.active.pop(data.draw(st.integers(0, len(self.active) - 1)))

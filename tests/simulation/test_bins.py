@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,7 +47,7 @@ def test_means_are_those_of_counting_second_by_second(
 ) -> None:
     edges = np.concatenate([[0.0], np.cumsum(widths)])
     levels = [sum(height for at, height in steps if at <= second) for second in range(int(edges[-1]))]
-    expected = [np.mean(levels[int(a) : int(b)]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    expected = [np.mean(levels[int(a) : int(b)]) for a, b in pairwise(edges)]
     rises = np.array([at for at, _ in steps], dtype=np.float64)
     heights = np.array([height for _, height in steps], dtype=np.float64)
     np.testing.assert_allclose(step_count_mean(rises, heights, edges), expected, rtol=1e-12, atol=1e-12)

@@ -75,7 +75,9 @@ def test_guards_and_progress_change_nothing(placement):
 
 
 def test_another_seed_is_another_run():
-    assert digest(simulate(busy_hall("spread", "none"), 1)) != digest(simulate(busy_hall("spread", "none"), 2))
+    assert digest(simulate(busy_hall("spread", "none"), 1)) != digest(
+        simulate(busy_hall("spread", "none"), 2)
+    )
 
 
 def test_all_arms_of_a_seed_see_the_same_jobs():

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
 from dcsim.errors import GuardError
-from dcsim.simulation import run as run_module
 from dcsim.simulation.kinds import LogKind
 from dcsim.workload.jobs import job_table
 from tests.simulation.halls import hall, run
 
+run_module: Any = sys.modules["dcsim.simulation.run"]
 JOBS = job_table(submit_s=[0.0, 0.0, 300.0], duration_s=[10.0, 10.0, 10.0], accelerators=[3, 6, 2])
 SLEEPY = {"energy": {"name": "sleep_idle", "parameters": {"after_s": 100.0}}}
 
@@ -100,7 +101,7 @@ def _kept(state, columns):
         (_partial, "granted in part"),
         (_elsewhere, "over-allocated"),
         (_lost_end, "ends are not the run's"),
-        (_late_wake, "was awake at"),
+        (_late_wake, "was awake, due at"),
         (_lost_wake, "from asleep to awake"),
         (_lost_work, "work left"),
         (_held, "beyond its slack"),

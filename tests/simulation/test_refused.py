@@ -121,7 +121,7 @@ def test_a_job_held_beyond_its_slack_is_the_policys_error():
 
 
 def test_a_cap_no_accelerator_can_hold_is_the_policys_error():
-    with pytest.raises(PolicyError, match="cannot hold a power cap of 0.01"):
+    with pytest.raises(PolicyError, match=r"cannot hold a power cap of 0\.01"):
         run(hall(), JOB, policies=_with(energy=PowerCap(cap_fraction=0.01)))
 
 

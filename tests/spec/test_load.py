@@ -384,3 +384,36 @@ def test_a_scenario_with_any_bytes_in_it_loads_or_raises(
     else:
         told = [loaded.sha256]
     assert told
+
+
+def test_thousands_of_mistakes_take_a_moment(small: Data) -> None:
+    figures = {f"a{n}": {"idle_power_w": -1} for n in range(2_000)}
+    unknown = {f"field{n}": n for n in range(2_000)}
+    began_s = time.process_time()
+    with pytest.raises(ScenarioError) as caught:
+        scenario_from_data({**small, **unknown, "accelerators": figures})
+    assert time.process_time() - began_s < 5.0
+    assert len(caught.value.problems) == 101
+    assert "more problems" in caught.value.problems[-1].got
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("network", "switch_power_w", 1e300),
+        ("network", "server_bandwidth_bytes_per_s", "1e200 GB/s"),
+        ("cooling", "hall_time_constant_s", "1e9 h"),
+        ("grid", "price", {"kind": "constant", "price_usd_per_j": -1e300}),
+        ("storage", "local", {"capacity_bytes": 1e300}),
+    ],
+)
+def test_figures_beyond_anything_physical_are_refused(
+    small: Data, part: str, field: str, value: object
+) -> None:
+    with pytest.raises(ScenarioError, match="is a slip: look at the exponent and the unit"):
+        scenario_from_data({**small, part: {field: value}})
+
+
+def test_control_characters_of_a_file_do_not_reach_the_terminal() -> None:
+    shown = str(Problem("a.yaml", 1, "\x1b[31mred", "\u202e", "plain\ntext"))
+    assert shown == "a.yaml:1: \\x1b[31mred: \\u202e -> expected plain\ntext"

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from dcsim.errors import ResultError
+from dcsim.results.manifest import MANIFEST, manifest_bytes, read_manifest
 from dcsim.results.run_result import RunResult
-from dcsim.results.store import write_run
+from dcsim.results.store import RUN_LOG, write_run
 from dcsim.results.versions import package_versions
 from dcsim.study import Study, replay
 from tests.results.synthetic import make_result, make_scenario
@@ -77,3 +78,41 @@ def test_a_changed_data_file_is_named(tmp_path: Path) -> None:
     profile.write_text("{ }")
     with pytest.raises(ResultError, match=r"'mine\.json' is not the one"):
         replay(run_dir, simulate=simulate)
+
+
+@pytest.mark.parametrize("field", ["scenario", "seed", "files", "data_files", "packages", "extra", "summary"])
+def test_a_manifest_that_was_never_whole_is_refused(study: Callable[..., Study], field: str) -> None:
+    done = study()
+    run_dir = done.run_dir(done.arms[0], done.seeds[0])
+    manifest = read_manifest(run_dir)
+    del manifest[field]
+    (run_dir / MANIFEST).write_bytes(manifest_bytes(manifest))  # its own hash is right
+    with pytest.raises(ResultError, match=f"'{field}' is missing"):
+        replay(run_dir, simulate=simulate)
+
+
+def test_a_file_outside_the_run_is_not_read(study: Callable[..., Study]) -> None:
+    done = study()
+    run_dir = done.run_dir(done.arms[0], done.seeds[0])
+    manifest = read_manifest(run_dir)
+    manifest["files"]["../../../etc/passwd"] = {"bytes": 1, "sha256": ""}
+    (run_dir / MANIFEST).write_bytes(manifest_bytes(manifest))
+    with pytest.raises(ResultError, match="cannot be read"):
+        replay(run_dir, simulate=simulate)
+
+
+def test_a_scenario_of_another_version_is_said_to_be_one(study: Callable[..., Study]) -> None:
+    done = study()
+    run_dir = done.run_dir(done.arms[0], done.seeds[0])
+    manifest = read_manifest(run_dir)
+    manifest["scenario"]["quantum"] = 1
+    (run_dir / MANIFEST).write_bytes(manifest_bytes(manifest))
+    with pytest.raises(ResultError, match=r"none for this dcsim.*quantum: an unknown field"):
+        replay(run_dir, simulate=simulate)
+
+
+def test_an_unreadable_log_is_no_matter(study: Callable[..., Study]) -> None:
+    done = study()
+    run_dir = done.run_dir(done.arms[0], done.seeds[0])
+    (run_dir / RUN_LOG).write_text("[" * 100_000, encoding="utf-8")
+    assert replay(run_dir, simulate=simulate).identical

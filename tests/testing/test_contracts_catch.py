@@ -330,12 +330,16 @@ ENERGIES = [
 
 
 def _check(policy: Any, name: str) -> None:
-    contract = type("Contract", (PolicyContract,), {"policy": policy, "shrink": False, "max_decision_s": 0.05})
+    contract = type(
+        "Contract", (PolicyContract,), {"policy": policy, "shrink": False, "max_decision_s": 0.05}
+    )
     getattr(contract(), f"test_{name}")()
 
 
 @pytest.mark.parametrize(
-    ("policy", "check"), [*PLACEMENTS, *ORDERINGS, *ENERGIES], ids=lambda part: getattr(part, "__name__", part)
+    ("policy", "check"),
+    [*PLACEMENTS, *ORDERINGS, *ENERGIES],
+    ids=lambda part: getattr(part, "__name__", part),
 )
 def test_a_broken_policy_is_caught(policy: Any, check: str) -> None:
     with pytest.raises(ContractError):
@@ -384,8 +388,9 @@ def test_a_policy_with_arguments_is_made_by_the_subclass() -> None:
         def make_policy(self) -> OrderingPolicy:
             return Fifo(skip=3)
 
-    Contract().test_no_state_is_kept()
-    assert Contract().make_policy().skip == 3
+    contract: Any = Contract()
+    contract.test_no_state_is_kept()
+    assert contract.make_policy().skip == 3
 
 
 def test_what_is_no_policy_is_refused_at_once() -> None:

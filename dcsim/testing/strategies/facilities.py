@@ -83,16 +83,18 @@ def clusters(
 
 
 @st.composite
-def networks(draw: st.DrawFn, *, max_oversubscription: float = 8.0) -> NetworkSpec:
+def networks(draw: st.DrawFn, *, max_oversubscription: float = 8.0, starved: bool = True) -> NetworkSpec:
     """Draw a star or a fat-tree, slow links and latencies among them.
 
     Args:
         draw: given by Hypothesis.
         max_oversubscription: of a rack's uplinks, 1..64.
+        starved: links of 1 B/s occur, on which jobs take years.
     """
+    speeds = (50e9, 1.25e9, 1e6, 1.0) if starved else (50e9, 1.25e9)
     return NetworkSpec(
         topology=draw(st.sampled_from(("fat_tree", "star"))),
-        server_bandwidth_bytes_per_s=draw(_figures(50e9, 1.25e9, 1e6, 1.0)),
+        server_bandwidth_bytes_per_s=draw(_figures(*speeds)),
         oversubscription=draw(_figures(1.0, max_oversubscription, (1.0 + max_oversubscription) / 2.0)),
         latency_s=draw(_figures(5e-6, 0.0, 0.25)),
         switch_power_w=draw(_figures(600.0, 0.0)),
@@ -100,14 +102,21 @@ def networks(draw: st.DrawFn, *, max_oversubscription: float = 8.0) -> NetworkSp
 
 
 @st.composite
-def storages(draw: st.DrawFn) -> StorageSpec:
-    """Draw where jobs read, starved file systems among them."""
+def storages(draw: st.DrawFn, *, starved: bool = True) -> StorageSpec:
+    """Draw where jobs read.
+
+    Args:
+        draw: given by Hypothesis.
+        starved: file systems of 1 B/s occur, on which jobs take years.
+    """
+    speeds = (100e9, 1e6, 1.0) if starved else (100e9, 1e9)
     return StorageSpec(
         shared=SharedFileSystemSpec(
-            bandwidth_bytes_per_s=draw(_figures(100e9, 1e6, 1.0)), power_w=draw(_figures(5000.0, 0.0))
+            bandwidth_bytes_per_s=draw(_figures(*speeds)), power_w=draw(_figures(5000.0, 0.0))
         ),
         local=LocalDiskSpec(
-            bandwidth_bytes_per_s=draw(_figures(6e9, 1e5)), capacity_bytes=draw(_figures(4e12, 0.0, 1e6))
+            bandwidth_bytes_per_s=draw(_figures(6e9, speeds[-1])),
+            capacity_bytes=draw(_figures(4e12, 0.0, 1e6)),
         ),
         feed=draw(st.sampled_from(("shared", "local", "cached"))),
     )

@@ -40,14 +40,18 @@ def scenarios(
         policies: draw policies from the registry; else fifo, first_fit, none.
     """
     cluster = draw(clusters(max_servers=max_servers))
-    parts = {} if default_facility else {
-        "network": draw(networks().filter(lambda net: net.server_bandwidth_bytes_per_s > 1.0)),
-        "storage": draw(storages()),
-        "power": draw(power_chains()),
-        "cooling": draw(coolings()),
-        "weather": draw(weathers()),
-        "grid": draw(grids()),
-    }
+    parts = (
+        {}
+        if default_facility
+        else {
+            "network": draw(networks(starved=False)),
+            "storage": draw(storages(starved=False)),
+            "power": draw(power_chains()),
+            "cooling": draw(coolings()),
+            "weather": draw(weathers()),
+            "grid": draw(grids()),
+        }
+    )
     if policies:
         ordering, placement, energy = (
             PolicyChoice(name=draw(st.sampled_from(sorted(known_policies(kind)))))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
 from dcsim.facility.series import StepSeries
-from dcsim.policies.views import ClusterView, GridView, JobsView, JobView, PlacementRequest
+from dcsim.policies.views import ClusterView, FindFree, GridView, JobsView, JobView, PlacementRequest
 
 __all__ = [
     "cluster_views",
@@ -70,7 +70,7 @@ def make_cluster_view(
         **columns,
         largest_server=int(devices.max()),
         cpu_memory_binding=cpu_memory_binding,
-        find_free=spare.find,
+        find_free=cast("FindFree", spare.find),
     )
 
 
@@ -195,7 +195,7 @@ def grid_views(draw: st.DrawFn, *, now_s: float = 0.0) -> GridView:
     hours = draw(st.integers(1, 12))
     carbon, price = (
         StepSeries(
-            time_s=np.arange(hours) * 3600.0,
+            time_s=np.arange(hours, dtype=np.float64) * 3600.0,
             value=_floats([draw(st.integers(0, 1000)) / 3.6e9 for _ in range(hours)]),
             repeat_s=hours * 3600.0,
         )

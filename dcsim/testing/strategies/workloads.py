@@ -55,7 +55,7 @@ def _job(
     row: dict[str, Any] = {"accelerators": width, "max_servers": spread}
     if types and (len(pools) == 1 or draw(st.booleans())):
         row["accelerator_types"] = name
-    if profiles and draw(st.booleans()):
+    if len(profiles) > 0 and draw(st.booleans()):
         row |= {
             "profile": draw(st.sampled_from(profiles)),
             "steps": float(draw(st.integers(0, longest_s))),
@@ -105,7 +105,7 @@ def job_tables(
         return empty_jobs()
     rows = []
     for _ in range(count):
-        row = {
+        row: dict[str, Any] = {
             "accelerator_share": 1.0,
             "accelerator_types": "",
             "cpu_cores": 0.0,
@@ -117,7 +117,8 @@ def job_tables(
             "tenant": draw(st.sampled_from(("ann", "bob"))),
         }
         rows.append(row | draw(_job(cluster, max_duration_s, profiles, plain=plain, types=types)))
-    return job_table(**{name: [row[name] for row in rows] for name in rows[0]})
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
+    return job_table(**columns)
 
 
 @st.composite

@@ -200,12 +200,14 @@ def _read_parquet_rows(path: Path) -> Rows:
     check_size(path)
     try:
         table = pq.read_table(path, page_checksum_verification=True, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
+        table.validate(full=True)
+        header = table.column_names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         hint = "write it again with dcsim trace import"
         reason = str(error).splitlines()[0][:200]
         raise TraceError([Problem(str(path), None, "", reason, "a sound Parquet file", hint)]) from None
     _check_version(path, table.schema.metadata or {})
-    problems = list(header_problems(path, table.column_names, NATIVE_FIELDS))
+    problems = list(header_problems(path, header, NATIVE_FIELDS))
     problems += _type_problems(path, table.schema)
     if problems:
         raise TraceError(problems)

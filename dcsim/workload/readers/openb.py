@@ -103,6 +103,8 @@ def read_openb_nodes(path: Path, *, servers_per_rack: int = 32) -> ClusterSpec:
     )
     rows.flag(with_gpu & ~with_model, "model", "a GPU type where gpu is above 0")
     rows.flag(with_model & ~with_gpu, "gpu", "at least 1 where a model is given")
+    named = np.array([_NAME.fullmatch(text) is not None for text in rows.texts["model"]], dtype=bool)
+    rows.flag(with_model & ~named, "model", "a name of letters, digits, '_', '-' and '.'")
     kept = rows.kept("refuse").tolist()
     kinds: dict[_Node, int] = {}
     for row in kept:
@@ -114,8 +116,16 @@ def read_openb_nodes(path: Path, *, servers_per_rack: int = 32) -> ClusterSpec:
             float(numbers["memory_mib"][row]),
         )
         kinds[key] = kinds.get(key, 0) + 1
-    racks = [rack for key, count in kinds.items() for rack in _racks(key, count, servers_per_rack)]
-    return ClusterSpec(racks=tuple(racks))
+    try:
+        racks = [rack for key, count in kinds.items() for rack in _racks(key, count, servers_per_rack)]
+        return ClusterSpec(racks=tuple(racks))
+    except ValidationError as error:  # what a cluster cannot have: 1,000 GPUs in a node, racks alike but for case
+        raise TraceError(
+            [
+                Problem(str(path), None, ".".join(map(str, e["loc"])), repr(e["input"])[:80], e["msg"])
+                for e in error.errors(include_url=False)
+            ]
+        ) from None
 
 
 def _shared(rows: Rows) -> Bools:

@@ -253,6 +253,8 @@ def check_size(path: Path) -> None:
     """Raise TraceError where there is no file, or one too large."""
     try:
         size = path.stat().st_size
+        if path.exists() and not (path.is_file() or path.is_dir()):  # opening a pipe waits for ever
+            raise TraceError([Problem(str(path), None, "", "a pipe or device", "a file")])
     except OSError as error:
         raise TraceError(
             [Problem(str(path), None, "", error.strerror or str(error), "a readable file")]
@@ -278,9 +280,10 @@ def _bulk(path: Path, fields: Sequence[Field]) -> Rows | None:
     )
     try:
         table = arrow_csv.read_csv(path, convert_options=options)
-    except (pa.ArrowInvalid, OSError):
+        header = table.column_names
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError):
         return None
-    if any(header_problems(path, table.column_names, fields)) or not table.num_rows:
+    if any(header_problems(path, header, fields)) or not table.num_rows:
         return None
     rows = Rows(path, {}, {}, lambda: _record_lines(path))
     for column in (column for column in fields if column.name in table.column_names):
