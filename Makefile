@@ -67,7 +67,6 @@ validate: $(VENV)/.has-train ## measure the trainers against what their profiles
 deep: $(VENV)/.has-dev ## long property, storm and mutation runs
 	HYPOTHESIS_PROFILE=deep $(PY) -m pytest -n $(JOBS) -m "slow or deep"
 	$(PY) scripts/mutate.py
-	$(PY) scripts/mutate.py
 
 reference: $(VENV)/.has-dev ## write docs/reference and the JSON Schema again from the code
 	$(PY) scripts/generate_reference.py

@@ -91,7 +91,11 @@ def _mutate(node: ast.AST) -> str:
         what = f"{type(node.ops[0]).__name__} -> {new.__name__}"
         node.ops[0] = new()  # type: ignore[call-overload]  # as above
         return what
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    if (
+        isinstance(node, ast.Constant)
+        and isinstance(node.value, int | float)
+        and not isinstance(node.value, bool)
+    ):
         old = node.value
         node.value = old + 1
         return f"{old!r} -> {node.value!r}"

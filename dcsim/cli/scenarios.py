@@ -111,6 +111,17 @@ def _parameter_problems(loaded: LoadedScenario, file: str) -> list[Problem]:
     return problems
 
 
+def _located(problem: Problem, loaded: LoadedScenario) -> Problem:
+    """Return a problem that names only the scenario with the file and line where it comes from."""
+    from dcsim.spec.problems import line_of
+
+    if problem.file != loaded.scenario.name:
+        return problem
+    parts = tuple(problem.path.split("."))
+    line = line_of(("workload",) if parts[0] == "jobs" else parts, loaded.lines)
+    return dataclasses.replace(problem, file=str(loaded.path), line=line)
+
+
 _SAMPLED_JOBS = 10_000
 
 
@@ -134,7 +145,7 @@ def _file_problems(loaded: LoadedScenario) -> tuple[list[Problem], list[str]]:
         try:
             built = build()
         except InputError as error:
-            problems |= dict.fromkeys(error.problems)
+            problems |= dict.fromkeys(_located(problem, loaded) for problem in error.problems)
         else:
             if not isinstance(built, Grid) or from_files:  # of constants `plausibility` speaks
                 notes |= dict.fromkeys(getattr(built, "notes", ()))

@@ -120,7 +120,7 @@ class Fleet:
 
     def used_units(self) -> npt.NDArray[np.int64]:
         """Return (S,) what jobs hold of each server's devices, in thousandths of a device."""
-        used = (self.total - self.free.astype(np.int64)) * SHARE_UNITS
+        used: npt.NDArray[np.int64] = (self.total - self.free.astype(np.int64)) * SHARE_UNITS
         for server, slots in self._shared.items():
             used[server] -= sum(slots.values())
         return used

@@ -54,13 +54,14 @@ class SleepIdle(EnergyPolicy):
     source: ClassVar[str] = "Meisner, Gold, Wenisch, PowerNap, ASPLOS (2009)"
 
     def __init__(self, *, after_s: float = 300.0) -> None:
-        """Take `after_s`, the idle time before sleep, >= 0.
+        """Take `after_s`, the idle time before sleep, > 0.
 
         Raises:
-            PolicyError: negative, NaN or infinite.
+            PolicyError: not positive, NaN or infinite. (At 0 a server would fall asleep before the
+                waiting line, served at the end of the instant, could use it.)
         """
-        if not 0.0 <= after_s < math.inf:
-            msg = f"sleep_idle.after_s: {after_s} -> expected a finite duration in seconds >= 0"
+        if not 0.0 < after_s < math.inf:
+            msg = f"sleep_idle.after_s: {after_s} -> expected a finite duration in seconds > 0"
             raise PolicyError(msg)
         self.after_s = after_s
 

@@ -87,7 +87,11 @@ def _jobs_table(run: ClusterRun) -> Arrays:
         "job_id": np.array(jobs.job_id, dtype=object),
         "tenant": _coded(jobs.tenant_names, jobs.tenant),
         "profile": _coded(jobs.profile_names, jobs.profile),
-        "status": np.where(done, "completed", np.where(started, "running", "waiting")).astype(object),
+        "status": np.select(
+            [done, started, jobs.submit_s <= run.engine.now],
+            ["completed", "running", "waiting"],
+            "not submitted yet",
+        ).astype(object),
         "submit_s": jobs.submit_s,
         "eligible_s": np.array(run.eligible_s),
         "start_s": start_s,

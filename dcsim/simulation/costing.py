@@ -93,6 +93,8 @@ class CostModel:
         self._network = network
         self._plans: dict[Shape, Plan] = {}
         self._speeds: dict[tuple[str, float], float] = {}
+        self.accelerators = {t.accelerator.name: t.accelerator for t in fleet.types if t.accelerator}
+        """Those of the cluster, by name."""
 
     def plan(self, shape: Shape) -> Plan:
         """Return the plan of all gangs of one shape.
@@ -147,6 +149,13 @@ class CostModel:
             return 1.0
         key = (accelerator.name, cap_fraction)
         if key not in self._speeds:
+            idle = accelerator.idle_power_w / accelerator.peak_power_w
+            if cap_fraction <= idle:  # it would compute for nothing
+                msg = (
+                    f"{accelerator.name} cannot hold a power cap of {cap_fraction:g}: "
+                    f"its idle power is {idle:.3g} of its peak"
+                )
+                raise PolicyError(msg)
             curve = accelerator.cap_curve
             try:
                 self._speeds[key] = float(speed_under_cap(cap_fraction, curve.alpha, curve.beta))

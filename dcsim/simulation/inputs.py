@@ -104,6 +104,7 @@ def prepare(
     view = _jobs_view(jobs, ideal_s, fraction)
     keys = _checked(policies.ordering.keys(view), len(jobs), "ordering keys", -math.inf, math.inf)
     caps = _checked(policies.energy.power_cap_fractions(view), len(jobs), "power caps", 0.0, 1.0)
+    _refuse_caps(scenario, policies, caps, costs)
     return RunInputs(
         scenario=scenario,
         seed=seed,
@@ -124,6 +125,22 @@ def prepare(
         allowed=allowed,
         cpu_memory_binding=binding,
     )
+
+
+def _refuse_caps(scenario: Scenario, policies: Policies, caps: Floats, costs: CostModel) -> None:
+    """Refuse caps that an accelerator of the cluster cannot hold, before anything runs."""
+    problems = []
+    for cap in np.unique(caps).tolist():
+        for name in costs.accelerators:
+            try:
+                costs.speed(costs.accelerators[name], cap)
+            except PolicyError as error:
+                got = f"{policies.energy.name} at {cap:g} of peak"
+                problems.append(
+                    Problem(scenario.name, None, "policies.energy", got, "a higher cap", str(error))
+                )
+    if problems:
+        raise ScenarioError(problems)
 
 
 def _known_accelerators(scenario: Scenario, models: Mapping[str, Accelerator]) -> None:

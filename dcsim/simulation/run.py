@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dcsim.errors import SimulationError
 from dcsim.facility.grid import Grid, build_grid
 from dcsim.facility.meter import Meter
 from dcsim.policies.views import GridView
@@ -16,7 +17,8 @@ from dcsim.simulation.bins import bin_edges_s
 from dcsim.simulation.cluster_run import ClusterRun
 from dcsim.simulation.guards import check_run
 from dcsim.simulation.inputs import Policies, prepare
-from dcsim.spec.scenario import Scenario
+from dcsim.spec.scenario import MAX_HORIZON_S, Scenario
+from dcsim.units import Quantity, format_quantity
 from dcsim.workload.jobs import JobTable
 from dcsim.workload.profile_store import LoadedProfile
 
@@ -68,11 +70,22 @@ def simulate(
     )
     run = ClusterRun(inputs, _forecast(grid), guards=guards, progress=progress)
     end_s = run.run(scenario.horizon_s)
+    _refuse_endless(end_s)
     edges_s = bin_edges_s(end_s)
     metered = meter.run(np.array(run.power_times_s), np.array(run.it_power_w), end_s, bin_edges_s=edges_s)
     if guards:
         check_run(run, end_s)
     return assemble(run, metered, end_s, edges_s)
+
+
+def _refuse_endless(end_s: float) -> None:
+    """Stop before a run of thousands of years is metered hour by hour: some link is a trickle."""
+    if end_s > MAX_HORIZON_S:
+        most = format_quantity(MAX_HORIZON_S, Quantity.DURATION)
+        raise SimulationError(
+            f"the last job ends after {format_quantity(end_s, Quantity.DURATION)}, more than {most}: "
+            "look at the bandwidths of storage and network, or give horizon_s"
+        )
 
 
 def _forecast(grid: Grid) -> Callable[[float], GridView]:

@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from dcsim.units import Quantity, QuantityError, format_quantity, parse_quantity, unit_symbols
 
 __all__ = [
+    "NAME_PATTERN",
     "BandwidthBytesPerS",
     "CarbonKgPerJ",
     "Count",
@@ -79,4 +80,5 @@ TemperatureDegC = Annotated[float, *_quantity(Quantity.TEMPERATURE, "degC", "24 
 Fraction = Annotated[float, *_quantity(Quantity.FRACTION, "ratio, 0 to 1", "70 %"), Field(ge=0.0, le=1.0)]
 Number = Annotated[float, Field(strict=True)]
 Count = Annotated[int, Field(ge=1, le=10_000_000, strict=True)]
-Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$")]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.\-]*$"
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=NAME_PATTERN)]

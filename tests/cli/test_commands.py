@@ -348,3 +348,13 @@ def test_pipes_do_not_block(dcsim: Dcsim, tmp_path: Path) -> None:
     assert dcsim("profile", "show", tmp_path / "pipe.csv").exit_code == 2
     assert dcsim("trace", "describe", tmp_path / "pipe.csv").exit_code == 2
     assert dcsim("cluster", "import", "openb", tmp_path / "pipe.csv").exit_code == 2
+
+
+def test_a_trickle_that_takes_millennia_is_stopped(dcsim: Dcsim, scenario_file: Path) -> None:
+    text = scenario_file.read_text(encoding="utf-8").partition("workload:")[0]
+    text += "workload: {kind: generated, jobs: 5, mix: [{profile: tiny_transformer}]}\n"
+    text += "storage: {shared: {bandwidth_bytes_per_s: 1e-3}}\n"
+    scenario_file.write_text(text, encoding="utf-8")
+    result = dcsim("run", scenario_file)
+    assert result.exit_code == 1
+    assert "give horizon_s" in result.stderr

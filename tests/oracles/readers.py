@@ -62,21 +62,6 @@ def reader_profile() -> LoadedProfile:
         residual_relative=0.0,
         held_out_error_relative=None,
     )
-    provenance = Provenance(
-        created_utc="2026-01-01T00:00:00Z",
-        host_cpu="none",
-        host_cores=1,
-        operating_system="none",
-        python_version="3.11",
-        packages={},
-        backend="cpu",
-        load_average_start=0.0,
-        load_average_end=0.0,
-        seed=0,
-        command="made up",
-        dataset="none",
-        import_time_s=0.0,
-    )
     profile = CostProfile(
         name="reader",
         description="reads and hardly computes",
@@ -93,9 +78,27 @@ def reader_profile() -> LoadedProfile:
         points=(point,),
         fit=fit,
         energy=EnergyMeasurement(energy_per_step_j=None, method="made up"),
-        provenance=provenance,
+        provenance=_provenance(),
     )
     return LoadedProfile(profile, "0" * 64, Path("reader.json"))
+
+
+def _provenance() -> Provenance:
+    return Provenance(
+        created_utc="2026-01-01T00:00:00Z",
+        host_cpu="none",
+        host_cores=1,
+        operating_system="none",
+        python_version="3.11",
+        packages={},
+        backend="cpu",
+        load_average_start=0.0,
+        load_average_end=0.0,
+        seed=0,
+        command="made up",
+        dataset="none",
+        import_time_s=0.0,
+    )
 
 
 def run_readers(

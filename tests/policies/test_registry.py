@@ -59,7 +59,7 @@ def test_wrong_parameters_are_refused(parameters, message):
         make_policy("energy", "power_cap", parameters)
 
 
-@pytest.mark.parametrize("after_s", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("after_s", [-1.0, 0.0, float("nan"), float("inf")])
 def test_sleep_after_no_time_is_refused(after_s):
     with pytest.raises(PolicyError, match="finite duration"):
         make_policy("energy", "sleep_idle", {"after_s": after_s})

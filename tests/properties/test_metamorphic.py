@@ -46,12 +46,14 @@ def test_jobs_of_every_sort_complete(data, profiles):
         for kind in ("ordering", "placement", "energy")
     }
     scenario = scenario_of(
-        cluster, network=data.draw(dst.networks()), storage=data.draw(dst.storages()), policies=policies
+        cluster, network=data.draw(dst.networks(starved=False)), storage=data.draw(dst.storages(starved=False)), policies=policies
     )
     result = simulate(scenario, jobs=jobs, guards=True, profiles=profiles)
     assert result.summary["jobs_completed"] == len(jobs)
-    ideal_s = result.jobs["ideal_s"]
-    assert (result.jobs["end_s"] - result.jobs["start_s"] >= ideal_s * (1 - 1e-9) - 1e-9).all()
+    ran_s, ideal_s = result.jobs["end_s"] - result.jobs["start_s"], result.jobs["ideal_s"]
+    # A gang with traffic counts as ideal on the fewest servers; another split can be a little faster.
+    alone = (result.jobs["profile"] == "") | (result.jobs["accelerators"] <= 1)
+    assert (ran_s >= ideal_s * (1 - 1e-9) - 1e-9)[alone].all()
 
 
 @FEW

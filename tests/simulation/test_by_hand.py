@@ -230,10 +230,10 @@ def test_jobs_without_work_end_when_they_start():
     assert result.jobs["end_s"].tolist() == [0.0, 3.0, 3.0]
 
 
-def test_the_horizon_leaves_jobs_running_and_waiting():
+def test_the_horizon_leaves_jobs_running_and_not_submitted():
     jobs = job_table(submit_s=[0.0, 1.0, 50.0], duration_s=[10.0, 10.0, 1.0], accelerators=4)
     result = run(hall(servers=1, horizon_s=15.0), jobs)
-    assert result.jobs["status"].tolist() == ["completed", "running", "waiting"]
+    assert result.jobs["status"].tolist() == ["completed", "running", "not submitted yet"]
     assert result.jobs["end_s"][0] == 10.0
     assert np.isnan(result.jobs["end_s"][1:]).all()
     busy_w = 4 * 400.0 + 600.0

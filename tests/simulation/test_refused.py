@@ -120,8 +120,8 @@ def test_a_job_held_beyond_its_slack_is_the_policys_error():
         run(hall(), jobs, policies=_with(energy=_Late()))
 
 
-def test_a_cap_no_accelerator_can_hold_is_the_policys_error():
-    with pytest.raises(PolicyError, match=r"cannot hold a power cap of 0\.01"):
+def test_a_cap_no_accelerator_can_hold_is_refused():
+    with pytest.raises(ScenarioError, match=r"cannot hold a power cap of 0\.01"):
         run(hall(), JOB, policies=_with(energy=PowerCap(cap_fraction=0.01)))
 
 

@@ -112,7 +112,7 @@ class Slow(FirstFit):
 
     def place(self, request, view):
         for server in range(len(view.rack)):
-            sum(range(len(view.rack) // 2 + server % 2))
+            sum(range(len(view.rack) // 10 + server % 2))
         return super().place(request, view)
 
 
@@ -208,7 +208,7 @@ class SlowOrder(Fifo):
 
     def keys(self, jobs):
         for _ in range(len(jobs)):
-            sum(range(len(jobs) // 2))
+            sum(range(len(jobs) // 10))
         return super().keys(jobs)
 
 
@@ -310,7 +310,7 @@ class SlowCaps(Energy):
 
     def power_cap_fractions(self, jobs):
         for _ in range(len(jobs)):
-            sum(range(len(jobs) // 2))
+            sum(range(len(jobs) // 10))
         return np.ones(len(jobs))
 
 

@@ -258,3 +258,17 @@ def test_the_reference_lists_every_column() -> None:
     lines = column_reference().splitlines()
     assert len(lines) == 2 + len(NATIVE_FIELDS)
     assert "| `submit_s` | number | s | required | arrival, from 0 |" in lines
+
+
+def test_a_header_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_bytes(b"job_id,submit_s,dura\xfftion_s\na,0,1\n")
+    with pytest.raises(TraceError, match="UTF-8"):
+        read_native(tmp_path / "jobs.csv")
+
+
+def test_a_parquet_column_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    write_jobs(job_table(submit_s=[0.0], duration_s=1.0), tmp_path / "jobs.parquet")
+    stored = (tmp_path / "jobs.parquet").read_bytes()
+    (tmp_path / "jobs.parquet").write_bytes(stored.replace(b"tenant", b"\xffenant"))
+    with pytest.raises(TraceError):
+        read_native(tmp_path / "jobs.parquet")

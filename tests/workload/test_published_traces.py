@@ -116,6 +116,8 @@ def test_nodes_become_racks_of_equal_servers(tmp_path: Path) -> None:
         ("a,0,1,0,", "cpu_milli: '0' -> expected a whole number > 0"),
         ("a,1000,1,1,", "model: '' -> expected a GPU type where gpu is above 0"),
         ("a,1000,1,0,T4", "gpu: 0 -> expected at least 1 where a model is given"),
+        ("a,1000,1,1,T4|V100", "model: 'T4|V100' -> expected a name of letters"),
+        ("a,1000,1,1,T4\nb,1000,1,1,t4", "differs only by case"),
     ],
 )
 def test_malformed_nodes_are_refused(tmp_path: Path, row: str, words: str) -> None:

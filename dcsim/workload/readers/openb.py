@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
+from dcsim.errors import Problem, TraceError
 from dcsim.spec.cluster import ClusterSpec, RackSpec, ServerSpec
+from dcsim.spec.quantities import NAME_PATTERN
 from dcsim.workload.jobs import JobTable, job_table
 from dcsim.workload.readers.rows import Field, OnBad, Rows, broken_type_lists, read_csv_rows
 
@@ -103,7 +107,7 @@ def read_openb_nodes(path: Path, *, servers_per_rack: int = 32) -> ClusterSpec:
     )
     rows.flag(with_gpu & ~with_model, "model", "a GPU type where gpu is above 0")
     rows.flag(with_model & ~with_gpu, "gpu", "at least 1 where a model is given")
-    named = np.array([_NAME.fullmatch(text) is not None for text in rows.texts["model"]], dtype=bool)
+    named = np.array([re.match(NAME_PATTERN, text) is not None for text in rows.texts["model"]], dtype=bool)
     rows.flag(with_model & ~named, "model", "a name of letters, digits, '_', '-' and '.'")
     kept = rows.kept("refuse").tolist()
     kinds: dict[_Node, int] = {}
@@ -119,7 +123,9 @@ def read_openb_nodes(path: Path, *, servers_per_rack: int = 32) -> ClusterSpec:
     try:
         racks = [rack for key, count in kinds.items() for rack in _racks(key, count, servers_per_rack)]
         return ClusterSpec(racks=tuple(racks))
-    except ValidationError as error:  # what a cluster cannot have: 1,000 GPUs in a node, racks alike but for case
+    except (
+        ValidationError
+    ) as error:  # what a cluster cannot have: 1,000 GPUs in a node, racks alike but for case
         raise TraceError(
             [
                 Problem(str(path), None, ".".join(map(str, e["loc"])), repr(e["input"])[:80], e["msg"])
