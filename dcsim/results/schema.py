@@ -35,7 +35,12 @@ JOBS = (
     Column("end_s", "float64", "s", "all work done, resources freed; NaN if not"),
     Column("wait_s", "float64", "s", "start - submit"),
     Column("jct_s", "float64", "s", "job completion time: end - submit"),
-    Column("ideal_s", "float64", "s", "run time alone, uncapped, on the fewest servers of the fastest suitable type"),
+    Column(
+        "ideal_s",
+        "float64",
+        "s",
+        "run time alone, uncapped, on the fewest servers of the fastest suitable type",
+    ),
     Column("accelerators", "int32", "", "gang width"),
     Column("servers", "int32", "", "servers the gang spans"),
     Column("racks", "int32", "", "racks the gang spans"),

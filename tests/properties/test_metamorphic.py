@@ -46,7 +46,10 @@ def test_jobs_of_every_sort_complete(data, profiles):
         for kind in ("ordering", "placement", "energy")
     }
     scenario = scenario_of(
-        cluster, network=data.draw(dst.networks(starved=False)), storage=data.draw(dst.storages(starved=False)), policies=policies
+        cluster,
+        network=data.draw(dst.networks(starved=False)),
+        storage=data.draw(dst.storages(starved=False)),
+        policies=policies,
     )
     result = simulate(scenario, jobs=jobs, guards=True, profiles=profiles)
     assert result.summary["jobs_completed"] == len(jobs)
