@@ -183,9 +183,14 @@ class SharedLinks:
         booked, members = self.booked, self._members
         for link, _, usage in flow.uses:
             del members[link][flow]
-            booked[link] -= usage
-            if link in self._watched and booked[link] < _UNWATCH_BELOW * self.capacity[link]:
-                self._flips[link] = None
+            before = booked[link]
+            booked[link] = before - usage
+            if link in self._watched:
+                if booked[link] < _UNWATCH_BELOW * self.capacity[link]:
+                    self._flips[link] = None
+                elif booked[link] <= self.capacity[link] < before:
+                    # It held its flows back and no longer does; nothing else leads to them.
+                    self._dirty.update(dict.fromkeys(self._watched[link]))
         if flow.group is not None:
             self._leave(flow.group)
             flow.group = None
@@ -207,7 +212,7 @@ class SharedLinks:
         regrouped = [flow for flow in touched if self._regroup(flow)]
         changed = []
         for groups, links in self._components():
-            changed += _share(groups, links, self.capacity, self.booked)
+            changed += _share(groups, links, self.capacity)
         self._dirty.clear()
         return regrouped, changed
 
@@ -255,7 +260,7 @@ class SharedLinks:
                     del self._watched[link][group]
 
     def _components(self) -> Iterable[tuple[list[FlowGroup], list[int]]]:
-        """Yield (groups, links) of each part connected over watched links that has a dirty group."""
+        """Yield (groups, links) of each part connected over overbooked links that has a dirty group."""
         seen: dict[FlowGroup, None] = {}
         for start in self._dirty:
             if start in seen:
@@ -269,7 +274,7 @@ class SharedLinks:
                 if group.count:
                     groups.append(group)
                 for link, _ in group.uses:
-                    if link in links or link not in self._watched:
+                    if link in links or self.booked[link] <= self.capacity[link]:
                         continue
                     links[link] = None
                     fresh = [other for other in self._watched[link] if other not in seen]
@@ -306,14 +311,12 @@ class SharedLinks:
             raise GuardError(msg)
 
 
-def _share(
-    groups: list[FlowGroup], links: list[int], capacity: Sequence[float], booked: Sequence[int]
-) -> list[FlowGroup]:
-    """Set the rates of one connected part; returns the groups whose rate changed."""
-    if all(booked[link] <= capacity[link] for link in links):
+def _share(groups: list[FlowGroup], links: list[int], capacity: Sequence[float]) -> list[FlowGroup]:
+    """Set the rates of one connected part over its overbooked links; returns the groups with a new rate."""
+    if not links:
         rates = [float(group.demand) for group in groups]
     elif len(links) == 1:
-        rates = _share_one_link(groups, capacity[links[0]])
+        rates = _share_one_link(groups, links[0], capacity[links[0]])
     else:
         position = {link: i for i, link in enumerate(links)}
         uses = [
@@ -337,9 +340,9 @@ def _share(
     return changed
 
 
-def _share_one_link(groups: list[FlowGroup], capacity: float) -> list[float]:
+def _share_one_link(groups: list[FlowGroup], link: int, capacity: float) -> list[float]:
     """Return the rates on a single link: small demands whole, the rest equal."""
-    load = [sum(weight for _, weight in group.uses) * group.count for group in groups]
+    load = [sum(weight for at, weight in group.uses if at == link) * group.count for group in groups]
     left = capacity
     rates = [0.0] * len(groups)
     order = sorted(range(len(groups)), key=lambda i: groups[i].demand)
