@@ -75,8 +75,9 @@ def mean_table(study: Study) -> Group:
     """Return the mean of each arm over its seeds, with the half-width of its 95 % interval."""
     from rich.text import Text
 
-    seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) != 1 else ''}"
-    title = f"{study.scenario_name}: mean of {seeds} \u00b1 95 % interval (modelled, not measured)"
+    count = len(study.seeds)
+    means = "one seed, no intervals" if count == 1 else f"mean of {count} seeds \u00b1 95 % interval"
+    title = f"{study.scenario_name}: {means} (modelled, not measured)"
     table = _new_table()
     table.add_column("Arm", no_wrap=True)
     columns = []
@@ -84,12 +85,15 @@ def mean_table(study: Study) -> Group:
         intervals = [study.interval(arm, metric) for arm in study.arms]
         scale = scale_for(metric, [interval.mean for interval in intervals])
         table.add_column(f"{label}\n{scale.unit}", justify="right", no_wrap=True)
-        columns.append(
-            [scale.interval_text(interval).replace(" \u00b1", "\n\u00b1") for interval in intervals]
-        )
+        columns.append([_stacked(scale.interval_text(interval)) for interval in intervals])
     for arm, *cells in zip(study.arms, *columns, strict=True):
         table.add_row(Text(_two_lines(arm)), *(Text(cell) for cell in cells))
     return _titled(title, table)
+
+
+def _stacked(interval: str) -> str:
+    """Put what follows the mean on a second line, so that seven columns fit 80 characters."""
+    return interval.replace(" \u00b1", "\n\u00b1").replace(" (n = 1)", "")
 
 
 def _two_lines(arm: Arm) -> str:
@@ -121,7 +125,7 @@ def _difference_cell(difference: PairedDifference) -> Text:
 
     value, interval = difference_text(difference)
     text = Text(f"{value} {verdict_mark(difference)}", style=_STYLE.get(difference.verdict, ""))
-    return text.append("\n" + interval.replace(", ", ","), style="dim")
+    return text.append("\n" + interval.replace(", ", ",").removeprefix("no interval "), style="dim")
 
 
 def print_run(result: RunResult, console: Console | None = None) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 from rich.console import Console
 
 from dcsim.report import print_run, print_study
-from dcsim.study import Study
-from tests.results.synthetic import make_result
+from dcsim.study import Study, compare
+from tests.results.synthetic import make_result, make_scenario
+from tests.study.fakes import simulate
 
 
 def printed(function: object, value: object, width: int = 80) -> str:
@@ -32,6 +34,22 @@ def test_a_study_fits_eighty_columns_with_units_and_intervals(study: Study) -> N
         "Against first_fit + none",
     ):
         assert words in text
+
+
+def test_a_study_of_one_seed_fits_too_and_claims_no_interval(tmp_path: Path) -> None:
+    study = compare(
+        make_scenario(),
+        placements=["first_fit", "rack_local"],
+        energies=["none", "carbon_shift"],
+        seeds=[0],
+        out=tmp_path,
+        executor="inline",
+        simulate=simulate,
+    )
+    tables = printed(print_study, study).split("warning:", maxsplit=1)[0]
+    assert "\u2026" not in tables
+    assert "one seed, no intervals" in tables
+    assert "\u00b1" not in tables
 
 
 def test_failures_come_with_how_to_see_them_again(study: Study) -> None:
