@@ -23,7 +23,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("dcsim", "tests", "scenarios", "trainers", "pyproject.toml", "README.md", "LICENSE")
 TARGETS = {
-    "dcsim/facility/sharing.py": ("tests/testing", "tests/properties", "tests/oracles/test_sharing.py"),
+    "dcsim/facility/sharing.py": (
+        "tests/facility/test_sharing.py",
+        "tests/properties/test_shared_links_machine.py",
+        "tests/oracles/test_max_min.py",
+    ),
     "dcsim/facility/cooling.py": ("tests/facility/test_cooling.py", "tests/facility/test_meter.py"),
     "dcsim/facility/power.py": ("tests/facility/test_power.py",),
     "dcsim/facility/series.py": ("tests/facility/test_grid_series.py", "tests/facility/test_grid.py"),

@@ -188,7 +188,7 @@ class SharedLinks:
             if link in self._watched:
                 if booked[link] < _UNWATCH_BELOW * self.capacity[link]:
                     self._flips[link] = None
-                elif booked[link] <= self.capacity[link] < before:
+                if booked[link] <= self.capacity[link] < before:
                     # It held its flows back and no longer does; nothing else leads to them.
                     self._dirty.update(dict.fromkeys(self._watched[link]))
         if flow.group is not None:
