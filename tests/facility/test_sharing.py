@@ -39,7 +39,8 @@ def test_a_link_that_falls_far_and_fills_again_frees_whom_it_held_back() -> None
 def test_any_changes_within_an_instant_end_fair(
     capacities: list[int], instants: list[list[tuple[bool, int, set[int]]]]
 ) -> None:
-    links, flows = SharedLinks([float(c) for c in capacities]), []
+    links = SharedLinks([float(c) for c in capacities])
+    flows: list[Flow] = []
     for changes in instants:
         for leaves, demand, over in changes:
             if leaves and flows:
