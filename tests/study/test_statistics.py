@@ -34,6 +34,10 @@ def test_sleep_data_of_student_1908() -> None:
     assert found.difference.low == pytest.approx(0.7001, abs=1e-4)
     assert found.difference.high == pytest.approx(2.4599, abs=1e-4)
     assert found.p_value == pytest.approx(0.002833, abs=1e-6)
+    relative = found.relative  # the mean of the first drug is 0.75 h
+    assert (relative.low, relative.mean, relative.high) == pytest.approx(
+        (0.7001 / 0.75, 1.58 / 0.75, 2.4599 / 0.75), abs=2e-4
+    )
 
 
 @pytest.mark.parametrize("n", [2, 5, 20])
