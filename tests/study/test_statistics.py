@@ -74,6 +74,21 @@ def test_verdicts_know_which_way_is_better() -> None:
     assert found == {"pue": "worse", "jobs_completed": "better", "accelerator_utilisation": "higher"}
 
 
+def test_an_interval_that_excludes_zero_is_not_enough_among_many_arms() -> None:
+    """p = 0.03 alone decides; among five arms Holm asks for p < 0.01. Differences are below one unit."""
+    differences = [0.01, 0.02, 0.03, 0.06, 0.08]
+    base = {"pue": dict(enumerate([1.2] * 5))}
+    arm = {"pue": {seed: 1.2 + d for seed, d in enumerate(differences)}}
+    (alone,) = compare_arms({"base": base, "arm": arm}, "base", ["pue"])
+    assert 0.01 < alone.p_value < 0.05
+    assert alone.verdict == "worse"
+    others = {f"same{k}": base for k in range(4)}
+    among = compare_arms({"base": base, "arm": arm, **others}, "base", ["pue"])[0]
+    assert among.difference == alone.difference
+    assert among.difference.low > 0.0
+    assert among.verdict == "no clear difference"
+
+
 def test_one_seed_gives_no_interval_and_no_verdict() -> None:
     values = {"a": {"pue": {0: 1.0}}, "b": {"pue": {0: 9.0}}}
     (found,) = compare_arms(values, "a", ["pue"])
