@@ -79,7 +79,10 @@ def _command(name: str, callback: Callable[..., Any]) -> str:
         (info,) = parameter.annotation.__metadata__
         spelling = info.metavar
         if isinstance(info, OptionInfo):
-            option = info.param_decls[0] if info.param_decls else f"--{parameter.name.replace('_', '-')}"
+            # In Annotated[...] typer takes a first name, as in Option("--format"), for a default.
+            named = [*(info.param_decls or ()), info.default]
+            spelled = [name for name in named if isinstance(name, str) and name.startswith("--")]
+            option = spelled[0] if spelled else f"--{parameter.name.replace('_', '-')}"
             spelling = f"{option} {info.metavar}"
         else:
             words.append(info.metavar)

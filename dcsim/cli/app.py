@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
-from typing import Annotated
+from types import FrameType
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -65,9 +67,15 @@ _cluster.command("import")(import_cluster)
 _profile.command("show")(show_profile)
 
 
+def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End on SIGTERM as on Ctrl-C: workers stopped, finished runs kept."""
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Run the command line of this process and exit: 0 done, 2 unusable input, 1 failed, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None where the shell has closed it
             stream.reconfigure(errors="replace")  # a terminal that is not UTF-8 shows ? for ±
+    signal.signal(signal.SIGTERM, _as_interrupt)
     app(prog_name="dcsim")

@@ -25,11 +25,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
     >>> nearest("bandwith", ["power", "bandwidth"])
     "did you mean 'bandwidth'?"
+    >>> nearest("A100", ["A10", "A100-40", "H100"])  # what it begins is nearer than what is shorter
+    "did you mean 'A100-40'?"
     """
     candidates = sorted(known)
     typed = fold(name)[:200]
     by_fold = {fold(candidate): candidate for candidate in candidates}
-    close = difflib.get_close_matches(typed, by_fold, n=1, cutoff=0.7)
+    close = [text for text in by_fold if text.startswith(typed)][:1] if len(typed) >= 3 else []
+    close = close or difflib.get_close_matches(typed, by_fold, n=1, cutoff=0.7)
     if not close and len(typed) >= 4:
         # "bandwith" for "server_bandwidth_bytes_per_s": one word of a long name, or the start of it.
         words = {word: text for text in reversed(by_fold) for word in text.split("_") if len(word) >= 4}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from dcsim.results.files import write_atomically
@@ -17,10 +17,18 @@ SUMMARY_CSV = "summary.csv"
 ARMS_CSV = "arms.csv"
 
 
-def summary_csv(rows: Iterable[Row]) -> bytes:
-    """Return the rows as CSV with the columns of `schema.SUMMARY`; floats keep every bit, NaN is "nan"."""
+def summary_csv(rows: Iterable[Row], orderings: Mapping[str, str] | None = None) -> bytes:
+    """Return the rows as CSV with the columns of `schema.SUMMARY`; floats keep every bit, NaN is "nan".
+
+    Args:
+        rows: one an arm and seed.
+        orderings: ordering policy of each arm, a last column where several are compared.
+    """
     columns = [column.name for column in SUMMARY]
-    return _csv(columns, ([_cell(row.values[name]) for name in columns] for row in rows))
+    if orderings is None:
+        return _csv(columns, ([_cell(row.values[name]) for name in columns] for row in rows))
+    cells = ([*(_cell(row.values[name]) for name in columns), orderings[row.arm]] for row in rows)
+    return _csv([*columns, "ordering"], cells)
 
 
 def _cell(value: float | str) -> str:
@@ -44,8 +52,10 @@ def write_tables(study: Study) -> Path:
         ResultError: the disk is full, read-only or failing.
     """
     path = study.path / SUMMARY_CSV
-    write_atomically(path, summary_csv(study.rows))
-    if any(arm.shows_ordering for arm in study.arms):
+    several = any(arm.shows_ordering for arm in study.arms)
+    orderings = {arm.name: arm.ordering for arm in study.arms} if several else None
+    write_atomically(path, summary_csv(study.rows, orderings))
+    if several:
         arms = {arm.name: arm for arm in study.arms}
         rows = (
             [row.arm, arms[row.arm].ordering, arms[row.arm].placement, arms[row.arm].energy, str(row.seed)]

@@ -255,14 +255,14 @@ def test_a_folder_with_somebody_elses_summary_is_refused(study: StudyMaker, tmp_
     assert (tmp_path / "study" / "summary.csv").read_text() == "mine"
 
 
-def test_several_orderings_get_a_table_of_their_own(study: StudyMaker, tmp_path: Path) -> None:
+def test_several_orderings_are_told_apart(study: StudyMaker, tmp_path: Path) -> None:
     done = study(orderings=["fifo", "shortest_first"])
     assert len(done.arms) == 8
-    assert (tmp_path / "study" / "summary.csv").read_text().splitlines()[0] == COLUMNS
+    assert (tmp_path / "study" / "summary.csv").read_text().splitlines()[0] == f"{COLUMNS},ordering"
     arms = list(csv.DictReader((tmp_path / "study" / "arms.csv").read_text().splitlines()))
     summary = list(csv.DictReader((tmp_path / "study" / "summary.csv").read_text().splitlines()))
-    assert [(a["placement"], a["energy"], a["seed"]) for a in arms] == [
-        (s["placement"], s["energy"], s["seed"]) for s in summary
+    assert [(a["placement"], a["energy"], a["ordering"], a["seed"]) for a in arms] == [
+        (s["placement"], s["energy"], s["ordering"], s["seed"]) for s in summary
     ]
     assert {row["ordering"] for row in arms} == {"fifo", "shortest_first"}
 
