@@ -239,3 +239,24 @@ def test_the_horizon_leaves_jobs_running_and_not_submitted():
     busy_w = 4 * 400.0 + 600.0
     assert result.jobs["energy_j"].tolist() == pytest.approx([10 * busy_w, 5 * busy_w, 0.0])
     assert result.summary["energy_it_j"] == pytest.approx(15 * (SERVER_IDLE_W + busy_w))
+
+
+def test_accelerators_idle_while_they_communicate(make_profiles):
+    """Two devices lose half a second a step to each other: 1.5 s, of which they compute 1 s."""
+    fit = {
+        "overhead_s": 0.0,
+        "per_sample_s": 0.125,
+        "per_device_s": 0.5,
+        "devices_min": 1,
+        "devices_max": 8,
+        "batch_per_device_min": 1,
+        "batch_per_device_max": 8,
+        "residual_relative": 0.0,
+        "held_out_error_relative": None,
+    }
+    jobs = job_table(submit_s=0.0, steps=10.0, accelerators=2, profile="round", duration_s=math.nan)
+    result = run(hall(), jobs, profiles=make_profiles(fit=fit))
+    assert result.jobs["end_s"].tolist() == pytest.approx([15.0], rel=1e-12)
+    devices_j = 2 * (DEVICE_PEAK_W - DEVICE_IDLE_W) * 10.0
+    host_j = (PEAK_W - IDLE_W) * 2 / 4 * 15.0
+    assert result.jobs["energy_j"].tolist() == pytest.approx([devices_j + host_j], rel=1e-9)
