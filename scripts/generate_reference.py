@@ -153,8 +153,10 @@ def _results() -> str:
     tables = {
         "summary.csv": (
             schema.SUMMARY,
-            "One row for each arm and seed of a study. Where several orderings are compared, a last column `ordering`\n"
-            "names that of the row; `arms.csv` then names the arms in full.",
+            (
+                "One row for each arm and seed of a study. Where several orderings are compared, a last column `ordering`\n"
+                "names that of the row; `arms.csv` then names the arms in full."
+            ),
         ),
         "jobs.parquet": (schema.JOBS, "One row a job, in order of submission."),
         "series.parquet": (schema.SERIES, "One row a time bin; rates are exact means of the bin."),
