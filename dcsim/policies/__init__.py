@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from dcsim.policies.base import EnergyPolicy, OrderingPolicy, PlacementPolicy
+from dcsim.policies.active import ActiveJobs, Decision, TenantsView
+from dcsim.policies.base import (
+    DecidingPolicy,
+    DynamicOrdering,
+    EnergyPolicy,
+    OrderingPolicy,
+    PlacementPolicy,
+)
 from dcsim.policies.registry import (
     known_policies,
     load_plugins,
@@ -20,7 +27,11 @@ from dcsim.policies.views import (
 )
 
 __all__ = [
+    "ActiveJobs",
     "ClusterView",
+    "DecidingPolicy",
+    "Decision",
+    "DynamicOrdering",
     "EnergyPolicy",
     "GridView",
     "JobView",
@@ -29,6 +40,7 @@ __all__ = [
     "Placement",
     "PlacementPolicy",
     "PlacementRequest",
+    "TenantsView",
     "known_policies",
     "load_plugins",
     "make_policy",

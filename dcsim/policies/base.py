@@ -8,6 +8,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.errors import PolicyError
+from dcsim.policies.active import ActiveJobs, Decision
 from dcsim.policies.views import (
     ClusterView,
     GridView,
@@ -17,7 +19,10 @@ from dcsim.policies.views import (
     PlacementRequest,
 )
 
-__all__ = ["EnergyPolicy", "OrderingPolicy", "PlacementPolicy"]
+__all__ = ["DecidingPolicy", "DynamicOrdering", "EnergyPolicy", "OrderingPolicy", "PlacementPolicy"]
+
+ALL_MAY_PASS = 1_000_000_000
+"""A `skip` that nobody reaches: every waiting job is tried."""
 
 
 class OrderingPolicy(ABC):
@@ -27,6 +32,14 @@ class OrderingPolicy(ABC):
     optimises: ClassVar[str]
     source: ClassVar[str]
     """Where the policy is from (a paper, a product's manual)."""
+    needs: ClassVar[str] = "nothing but the arrivals"
+    """What it has to know of the jobs."""
+    complexity: ClassVar[str] = "O(log n) a job"
+    """Cost of a decision among n waiting jobs."""
+    in_line: ClassVar[bool] = True
+    """Whether, with `skip` 0, nobody starts while one with a smaller key waits."""
+    preemptive: bool = False
+    """Whether a job that does not fit may push out running ones that go after it."""
 
     def __init__(self, *, skip: int = 0) -> None:
         """Take `skip`: waiting jobs that do not fit and may be overtaken in one decision; 0: strict."""
@@ -35,6 +48,53 @@ class OrderingPolicy(ABC):
     @abstractmethod
     def keys(self, jobs: JobsView) -> npt.NDArray[np.float64]:
         """Return (N,) sort keys: smaller goes first, ties by submission; NaN is refused."""
+
+
+class DecidingPolicy(OrderingPolicy):
+    """Who holds what, decided again at every arrival and end, or once a round."""
+
+    round_s: float | None = None
+    """Decide at multiples of this; None: whenever a job comes, ends or is stopped."""
+    knows_progress: ClassVar[bool] = False
+    """Whether it may know how much of a job's work is left."""
+    service_thresholds_accelerator_s: tuple[float, ...] = ()
+    """Amounts of service of which `ActiveJobs.reached_s` is to tell when each job reached them."""
+
+    def keys(self, jobs: JobsView) -> npt.NDArray[np.float64]:
+        """Return the submit times; what counts is `decide`."""
+        return np.asarray(jobs.submit_s)
+
+    @abstractmethod
+    def decide(self, jobs: JobsView, active: ActiveJobs) -> Decision:
+        """Return who should hold what from now on. Must be deterministic and keep no state."""
+
+
+class DynamicOrdering(DecidingPolicy):
+    """Who goes first, by keys that change as jobs wait and run; each holds the width it asked for."""
+
+    preemptive = True
+
+    def __init__(self, *, skip: int = ALL_MAY_PASS) -> None:
+        """Take `skip`: jobs that do not fit and may be overtaken in one decision; 0: strict."""
+        super().__init__(skip=skip)
+
+    @abstractmethod
+    def keys_now(self, jobs: JobsView, active: ActiveJobs) -> npt.NDArray[np.float64]:
+        """Return (K,) sort keys of the active jobs: smaller goes first, ties by submission; NaN is refused."""
+
+    def again_s(self, jobs: JobsView, active: ActiveJobs) -> float:
+        """Return when the order changes by itself though nothing happens; infinity: never."""
+        return float("inf")
+
+    def decide(self, jobs: JobsView, active: ActiveJobs) -> Decision:
+        """Return all active jobs in the order of their keys, each at the width it asked for."""
+        keys = np.asarray(self.keys_now(jobs, active), dtype=np.float64)
+        if keys.shape != active.row.shape or np.isnan(keys).any():
+            msg = f"{self.name}: keys of shape {keys.shape} -> expected ({len(active)},) numbers"
+            raise PolicyError(msg)
+        order = np.lexsort((active.row, keys))
+        width = jobs.accelerators[active.row]
+        return Decision(order, width, preempts=self.preemptive, again_s=self.again_s(jobs, active))
 
 
 class PlacementPolicy(ABC):

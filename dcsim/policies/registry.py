@@ -11,9 +11,11 @@ from typing import Any
 
 from dcsim.errors import PolicyError
 from dcsim.policies.base import EnergyPolicy, OrderingPolicy, PlacementPolicy
+from dcsim.policies.dynamic import Gittins, LeastAttainedService, ShortestRemaining, Tiresias
 from dcsim.policies.energy import CarbonShift, NoEnergyPolicy, PowerCap, SleepIdle
-from dcsim.policies.ordering import Fifo, ShortestFirst
+from dcsim.policies.ordering import EarliestDeadline, Fifo, Priority, ShortestFirst, SmallestFirst
 from dcsim.policies.placement import BestFit, FirstFit, RackLocal, Spread
+from dcsim.policies.tenants import DominantResourceFairness, FairShare, FinishTimeFairness
 
 __all__ = [
     "ENTRY_POINT_GROUP",
@@ -56,6 +58,9 @@ def register(policy: PolicyClass) -> PolicyClass:
 
 
 _BUILT_IN: tuple[PolicyClass, ...] = (Fifo, ShortestFirst, FirstFit, BestFit, Spread, RackLocal)
+_BUILT_IN += (SmallestFirst, Priority, EarliestDeadline)
+_BUILT_IN += (ShortestRemaining, LeastAttainedService, Tiresias, Gittins)
+_BUILT_IN += (FairShare, DominantResourceFairness, FinishTimeFairness)
 _BUILT_IN += (NoEnergyPolicy, PowerCap, SleepIdle, CarbonShift)
 for _policy in _BUILT_IN:
     register(_policy)

@@ -56,6 +56,18 @@ class JobsView:
     tenant: Ints
     compute_fraction: Floats
     """Part of the ideal step time in which the accelerators compute, 0..1."""
+    priority: Floats
+    """Larger is more important."""
+    deadline_s: Floats
+    """Absolute; NaN: none."""
+    time_limit_s: Floats
+    """Wall-time limit of an attempt; NaN: none."""
+    min_accelerators: Ints
+    """Least width of an elastic job; 0: rigid."""
+    max_accelerators: Ints
+    accelerator_share: Floats
+    cpu_cores: Floats
+    memory_bytes: Floats
 
     def __len__(self) -> int:
         return len(self.submit_s)

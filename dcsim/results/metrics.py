@@ -34,7 +34,7 @@ def _mean(values: npt.NDArray[Any]) -> float:
 
 def jobs_completed(jobs: Table) -> int:
     """Return how many jobs have all their work done."""
-    return int(np.count_nonzero(np.isfinite(jobs["end_s"])))
+    return int(np.count_nonzero(np.isfinite(jobs["jct_s"])))
 
 
 def jct_mean_s(jobs: Table) -> float:

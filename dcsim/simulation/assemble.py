@@ -14,8 +14,9 @@ from dcsim.results.metrics import summary_row
 from dcsim.results.run_result import RunResult
 from dcsim.results.schema import JOBS, SERIES
 from dcsim.simulation.bins import step_count_mean
-from dcsim.simulation.cluster_run import ClusterRun
+from dcsim.simulation.gangs import gangs_of
 from dcsim.simulation.kinds import EVENT_KINDS, LogKind
+from dcsim.simulation.record import CANCELLED, TIMED_OUT, RunRecord
 from dcsim.spec import scenario_sha256
 
 __all__ = ["BALANCE_TOLERANCE", "assemble"]
@@ -27,7 +28,7 @@ BALANCE_TOLERANCE = 1e-9
 """Largest relative residual of a conservation check; above it the run is refused."""
 
 
-def assemble(run: ClusterRun, metered: MeterResult, end_s: float, edges_s: Floats) -> RunResult:
+def assemble(run: RunRecord, metered: MeterResult, end_s: float, edges_s: Floats) -> RunResult:
     """Build the result of a finished run.
 
     Raises:
@@ -40,10 +41,7 @@ def assemble(run: ClusterRun, metered: MeterResult, end_s: float, edges_s: Float
     balances = dict(metered.balances)
     balances["job_energy"] = _attribution_residual(run, metered, events, end_s)
     _close(balances)
-    share = inputs.jobs.accelerator_share
-    started = np.isfinite(jobs["start_s"])
-    held_s = np.nan_to_num(jobs["end_s"], nan=end_s) - np.where(started, jobs["start_s"], end_s)
-    granted_s = math.fsum((np.where(started, held_s, 0.0) * jobs["accelerators"] * share).tolist())
+    occupancy = _Occupancy(events, inputs.jobs.accelerator_share, end_s)
     placement, energy = inputs.policies.placement.name, inputs.policies.energy.name
     return RunResult(
         scenario_name=scenario.name,
@@ -54,7 +52,7 @@ def assemble(run: ClusterRun, metered: MeterResult, end_s: float, edges_s: Float
         energy=energy,
         jobs=jobs,
         events=events,
-        series=_series_table(jobs, share, metered, edges_s),
+        series=_series_table(jobs, occupancy, metered, edges_s),
         summary=summary_row(
             jobs,
             _totals(metered),
@@ -63,7 +61,7 @@ def assemble(run: ClusterRun, metered: MeterResult, end_s: float, edges_s: Float
             seed=inputs.seed,
             accelerators=inputs.fleet.accelerators,
             end_s=end_s,
-            granted_s=granted_s,
+            granted_s=occupancy.granted_accelerator_s(),
         ),
         event_kinds=EVENT_KINDS,
         server_names=inputs.fleet.names,
@@ -79,17 +77,18 @@ def _totals(metered: MeterResult) -> dict[str, float]:
     return {name: float(getattr(metered, name)) for name in names}
 
 
-def _jobs_table(run: ClusterRun) -> Arrays:
+def _jobs_table(run: RunRecord) -> Arrays:
     inputs, jobs = run.inputs, run.inputs.jobs
     start_s, end_s = np.array(run.start_s), np.array(run.end_s)
-    done, started = np.isfinite(end_s), np.isfinite(start_s)
+    outcome = np.frombuffer(bytes(run.outcome), dtype=np.uint8)
+    over, started = np.isfinite(end_s), np.isfinite(start_s)
     table: Arrays = {
         "job_id": np.array(jobs.job_id, dtype=object),
         "tenant": _coded(jobs.tenant_names, jobs.tenant),
         "profile": _coded(jobs.profile_names, jobs.profile),
         "status": np.select(
-            [done, started, jobs.submit_s <= run.engine.now],
-            ["completed", "running", "waiting"],
+            [outcome == TIMED_OUT, outcome == CANCELLED, over, started, jobs.submit_s <= run.now_s],
+            ["timed out", "cancelled", "completed", "running", "waiting"],
             "not submitted yet",
         ).astype(object),
         "submit_s": jobs.submit_s,
@@ -97,7 +96,7 @@ def _jobs_table(run: ClusterRun) -> Arrays:
         "start_s": start_s,
         "end_s": end_s,
         "wait_s": start_s - jobs.submit_s,
-        "jct_s": end_s - jobs.submit_s,
+        "jct_s": np.where(outcome == 0, end_s - jobs.submit_s, np.nan),
         "ideal_s": inputs.ideal_s,
         "accelerators": jobs.accelerators.astype(np.int32),
         "servers": np.array(run.servers_used, dtype=np.int32),
@@ -107,6 +106,14 @@ def _jobs_table(run: ClusterRun) -> Arrays:
         "energy_j": np.array(run.energy_j),
         "network_bytes": np.array(run.network_bytes),
         "input_bytes": np.array(run.input_bytes),
+        "attempts": np.array(run.attempts, dtype=np.int32),
+        "deadline_s": jobs.deadline_s,
+        "productive_accelerator_s": np.array(run.productive),
+        "checkpoint_accelerator_s": np.array(run.checkpoint),
+        "restore_accelerator_s": np.array(run.restore),
+        "redone_accelerator_s": np.array(run.redone),
+        "stalled_accelerator_s": np.array(run.stalled),
+        "waiting_accelerator_s": np.array(run.waiting),
         "extrapolated": np.frombuffer(bytes(run.extrapolated), dtype=np.bool_),
     }
     return {column.name: table[column.name] for column in JOBS}
@@ -117,16 +124,19 @@ def _coded(names: tuple[str, ...], codes: npt.NDArray[np.int64]) -> npt.NDArray[
     return np.array([*names, ""], dtype=object)[codes]
 
 
-def _series_table(jobs: Arrays, share: Floats, metered: MeterResult, edges_s: Floats) -> Arrays:
-    start_s, end_s, submit_s = jobs["start_s"], jobs["end_s"], jobs["submit_s"]
-    started, done = np.isfinite(start_s), np.isfinite(end_s)
-    devices = jobs["accelerators"] * share
-    starts, ends = start_s[started], end_s[done]
-    turns = np.concatenate([starts, ends])
-    busy = step_count_mean(turns, np.concatenate([devices[started], -devices[done]]), edges_s)
-    running = step_count_mean(turns, np.repeat([1.0, -1.0], [len(starts), len(ends)]), edges_s)
-    lines = np.concatenate([submit_s, starts])
-    waiting = step_count_mean(lines, np.repeat([1.0, -1.0], [len(submit_s), len(starts)]), edges_s)
+def _series_table(jobs: Arrays, occupancy: _Occupancy, metered: MeterResult, edges_s: Floats) -> Arrays:
+    submit_s, over_s = jobs["submit_s"], jobs["end_s"]
+    turns, change = occupancy.devices()
+    busy = step_count_mean(turns, change, edges_s)
+    grants_s, releases_s = occupancy.grant_s, occupancy.release_s
+    begun = np.concatenate([grants_s, releases_s])
+    running = step_count_mean(begun, np.repeat([1.0, -1.0], [len(grants_s), len(releases_s)]), edges_s)
+    # Who never started and is over was cancelled: it waited until then.
+    dropped_s = over_s[np.isfinite(over_s) & ~np.isfinite(jobs["start_s"])]
+    lines = np.concatenate([submit_s, occupancy.preempted_s, grants_s, dropped_s])
+    joins = len(submit_s) + len(occupancy.preempted_s)
+    leaves = len(grants_s) + len(dropped_s)
+    waiting = step_count_mean(lines, np.repeat([1.0, -1.0], [joins, leaves]), edges_s)
     table: Arrays = {
         **metered.sample(),
         "time_s": edges_s[:-1],
@@ -138,9 +148,40 @@ def _series_table(jobs: Arrays, share: Floats, metered: MeterResult, edges_s: Fl
     return {column.name: table[column.name] for column in SERIES}
 
 
-def _attribution_residual(run: ClusterRun, metered: MeterResult, events: Arrays, end_s: float) -> float:
+class _Occupancy:
+    """Who held what and when, from the log of events.
+
+    Args:
+        events: columns of the log.
+        share: (N,) part of a device that each job takes of its one.
+        end_s: end of the run.
+    """
+
+    def __init__(self, events: Arrays, share: Floats, end_s: float) -> None:
+        kind, job, time_s = events["kind"], events["job"], events["time_s"]
+        gangs = gangs_of(events)
+        self._end_s = end_s
+        self.grant_s = time_s[gangs.row]
+        self._granted = gangs.width * share[job[gangs.row]]
+        freed = gangs.release_row >= 0
+        self.release_s = time_s[gangs.release_row[freed]]
+        self._freed = self._granted[freed]
+        self.preempted_s = time_s[kind == LogKind.PREEMPT]
+
+    def devices(self) -> tuple[Floats, Floats]:
+        """Return when the number of devices held changes, and by how much."""
+        return np.concatenate([self.grant_s, self.release_s]), np.concatenate([self._granted, -self._freed])
+
+    def granted_accelerator_s(self) -> float:
+        """Return the accelerator-seconds granted until the end of the run."""
+        given = (self._end_s - self.grant_s) * self._granted
+        returned = (self._end_s - self.release_s) * self._freed
+        return math.fsum([*given.tolist(), *(-returned).tolist()])
+
+
+def _attribution_residual(run: RunRecord, metered: MeterResult, events: Arrays, end_s: float) -> float:
     """Return how far idle, sleep and job energies, summed apart, are from the metered IT energy."""
-    fleet = run.fleet
+    fleet = run.inputs.fleet
     saving_w = fleet.idle_power_w - fleet.sleep_power_w
     kinds = events["kind"]
     asleep = np.flatnonzero(kinds == LogKind.SLEEP)
@@ -159,7 +200,7 @@ def _close(balances: dict[str, float]) -> None:
         raise GuardError(msg)
 
 
-def _provenance(run: ClusterRun) -> tuple[dict[str, Any], ...]:
+def _provenance(run: RunRecord) -> tuple[dict[str, Any], ...]:
     """Return one record for each profile that the jobs use."""
     inputs, records = run.inputs, []
     for number, name in enumerate(inputs.jobs.profile_names):
@@ -180,7 +221,7 @@ def _provenance(run: ClusterRun) -> tuple[dict[str, Any], ...]:
     return tuple(records)
 
 
-def _warnings(run: ClusterRun, metered: MeterResult) -> tuple[str, ...]:
+def _warnings(run: RunRecord, metered: MeterResult) -> tuple[str, ...]:
     inputs = run.inputs
     found = [*inputs.jobs.notes, *metered.warnings]
     for record in _provenance(run):

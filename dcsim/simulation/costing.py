@@ -23,6 +23,7 @@ from dcsim.facility.power import speed_under_cap
 from dcsim.facility.servers import Fleet
 from dcsim.spec.network import NetworkSpec
 from dcsim.workload.cost import StepCost, step_cost
+from dcsim.workload.distinct import distinct_rows
 from dcsim.workload.jobs import JobTable
 from dcsim.workload.profile_store import LoadedProfile
 
@@ -45,6 +46,8 @@ class Shape(NamedTuple):
     servers: int
     largest: int
     """Devices on the server with most of the gang."""
+    layout: tuple[int, ...] = ()
+    """Devices on each server, most first, where the cost is measured by layout; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,15 @@ class CostModel:
         if plan is None:
             plan = self._plans[shape] = self._make(shape)
         return plan
+
+    def foresee(self, shape: Shape) -> Plan:
+        """Return a plan that may never be run by: it is no use of its profile."""
+        plan = self._plans.get(shape)
+        return self._make(shape) if plan is None else plan
+
+    def forget(self) -> None:
+        """Forget which plans were asked for, as if no job had run yet."""
+        self._plans.clear()
 
     def _make(self, shape: Shape) -> Plan:
         if not shape.accelerator or shape.devices == 0:
@@ -169,6 +181,16 @@ class CostModel:
         measured_on = self._catalogue.get(loaded.device)
         return step_cost(loaded, accelerator, devices, batch, measured_on=measured_on)
 
+    def by_layout(self, profile: int) -> bool:
+        """Return whether the cost of a profile is known for each layout of a gang over servers."""
+        return False
+
+    def batch(self, profile: int, batch: int) -> int:
+        """Return the samples a step on each accelerator: as asked, else the profile's largest measured."""
+        if batch or profile < 0:
+            return batch
+        return max(point.batch_per_device for point in self._profiles[profile].profile.points)
+
     def dataset_bytes(self, profile: int) -> float:
         """Return the size of a profile's dataset; 0 without a profile."""
         return self._profiles[profile].profile.dataset_bytes if profile >= 0 else 0.0
@@ -198,24 +220,23 @@ class CostModel:
         """
         jobs, fleet = self._jobs, self._fleet
         share = np.where(np.isfinite(jobs.steps), jobs.accelerator_share, 1.0)
-        keys = np.column_stack(
-            [jobs.profile, jobs.batch_per_accelerator, jobs.accelerators, reference, share]
-        )
-        unique, inverse = np.unique(keys, axis=0, return_inverse=True)
-        rate, fraction = np.ones(len(unique)), np.ones(len(unique))
-        for row, (profile, batch, devices, kind, part) in enumerate(unique.tolist()):
-            width = int(devices)
+        keys = (jobs.profile, jobs.batch_per_accelerator, jobs.accelerators, reference, share)
+        first, inverse = distinct_rows(*keys)
+        rate, fraction = np.ones(len(first)), np.ones(len(first))
+        for row, (profile, batch, width, kind, part) in enumerate(
+            zip(*(key[first].tolist() for key in keys), strict=True)
+        ):
             if width == 0 or kind < 0:
                 continue
-            server = fleet.types[int(kind)]
+            server = fleet.types[kind]
             largest = min(width, server.spec.accelerators)
             name = server.accelerator.name if server.accelerator else ""
             gang_servers = -(-width // largest)
             # Not kept: a plan that no job runs by is no use of its profile.
-            plan = self._make(Shape(int(profile), int(batch), width, name, 1.0, part, gang_servers, largest))
+            plan = self._make(Shape(profile, batch, width, name, 1.0, part, gang_servers, largest))
             rate[row] = plan.rate
             if plan.busy_power_w > 0.0:
                 fraction[row] = min(1.0, plan.busy_energy_per_step_j * plan.rate / plan.busy_power_w)
-        rate, fraction = rate[inverse.ravel()], fraction[inverse.ravel()]
+        rate, fraction = rate[inverse], fraction[inverse]
         steps = np.where(np.isfinite(jobs.steps), jobs.steps, jobs.duration_s * rate)
         return steps, steps / rate, fraction

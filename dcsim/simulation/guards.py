@@ -15,8 +15,10 @@ import numpy.typing as npt
 
 from dcsim.errors import GuardError
 from dcsim.facility.servers import SHARE_UNITS, share_units
-from dcsim.simulation.cluster_run import ClusterRun
-from dcsim.simulation.kinds import LogKind
+from dcsim.policies import DecidingPolicy
+from dcsim.simulation.gangs import gangs_of
+from dcsim.simulation.kinds import RELEASES, LogKind
+from dcsim.simulation.record import CANCELLED, RunRecord
 
 __all__ = ["check_run"]
 
@@ -30,7 +32,7 @@ _PAIRS_LIMIT = 3_000
 """Up to so many jobs the order of starts is proven pair by pair."""
 
 
-def check_run(run: ClusterRun, end_s: float) -> None:
+def check_run(run: RunRecord, end_s: float) -> None:
     """Prove that work, time, resources, order and power of a finished run add up.
 
     Raises:
@@ -40,6 +42,7 @@ def check_run(run: ClusterRun, end_s: float) -> None:
     faults = [
         *_job_faults(run, end_s),
         *_log_faults(run, log, end_s),
+        *_attempt_faults(run, log, end_s),
         *_occupancy_faults(run, log),
         *_sleep_faults(log),
         *_order_faults(run),
@@ -57,58 +60,72 @@ def _named(faults: dict[str, Any]) -> Iterator[str]:
             yield name
 
 
-def _job_faults(run: ClusterRun, end_s: float) -> Iterator[str]:
+def _job_faults(run: RunRecord, end_s: float) -> Iterator[str]:
     """Times of each job are in order, and its work was done once."""
     inputs = run.inputs
     start_s, done_s = np.array(run.start_s), np.array(run.end_s)
     eligible_s, steps_done = np.array(run.eligible_s), np.array(run.steps_done)
-    done, started = np.isfinite(done_s), np.isfinite(start_s)
+    outcome = np.frombuffer(bytes(run.outcome), dtype=np.uint8)
+    over, started = np.isfinite(done_s), np.isfinite(start_s)
+    done = over & (outcome == 0)
+    free = np.array([job not in inputs.jobs.after for job in inputs.jobs.job_id], dtype=bool)
+    free &= inputs.jobs.array_limit == 0
     yield from _named(
         {
             "a job ends that never started": done & ~started,
-            "a job ends before it starts": done_s[done] < start_s[done],
+            "a job ends before it starts": done_s[over & started] < start_s[over & started],
             "a job starts before it is eligible": start_s[started] < eligible_s[started],
             "a job is eligible before it is submitted": eligible_s < inputs.jobs.submit_s,
-            "a job is held back beyond its slack": eligible_s > inputs.jobs.submit_s + inputs.jobs.slack_s,
+            "a job is held back beyond its slack": free
+            & (eligible_s > inputs.jobs.submit_s + inputs.jobs.slack_s),
             "a completed job has work left": steps_done[done] != inputs.steps[done],
             "a job did more than its work": steps_done > inputs.steps,
             "a job that never started did work": steps_done[~started] != 0.0,
-            "the run ends before a job does": done_s[done] > end_s,
+            "the run ends before a job does": done_s[over] > end_s,
+            "a cancelled job started": started & (outcome == CANCELLED),
             "energy below zero was attributed to a job": np.array(run.energy_j) < 0.0,
         }
     )
 
 
-def _log_faults(run: ClusterRun, log: Arrays, end_s: float) -> Iterator[str]:
-    """The log's clock runs forward, and rebuilds each job's times and gang."""
-    time_s, kind, job, value = (np.asarray(log[name]) for name in ("time_s", "kind", "job", "value"))
+def _log_faults(run: RunRecord, log: Arrays, end_s: float) -> Iterator[str]:
+    """The log's clock runs forward, and rebuilds each job's times and outcome."""
+    time_s, kind, job = (np.asarray(log[name]) for name in ("time_s", "kind", "job"))
     count = len(run.inputs.jobs)
-    rebuilt = {}
-    for name, which in (("submit", LogKind.SUBMIT), ("start", LogKind.GRANT), ("end", LogKind.END)):
-        rows = kind == which
-        first, last = np.full(count, math.nan), np.full(count, math.nan)
-        last[job[rows]] = time_s[rows]
-        first[job[rows][::-1]] = time_s[rows][::-1]
-        rebuilt[name] = first
-        yield from _named({f"the log tells a job's {name} at two instants": _differ(first, last)})
-    grants, ends = kind == LogKind.GRANT, kind == LogKind.END
-    granted = np.bincount(job[grants], weights=value[grants], minlength=count)
-    started = np.isfinite(rebuilt["start"])
+    outcome = np.frombuffer(bytes(run.outcome), dtype=np.uint8)
+    over = np.isin(kind, (LogKind.END, LogKind.KILL, LogKind.CANCEL))
     submits = run.inputs.jobs.submit_s
+    finals = np.array([LogKind.END, LogKind.KILL, LogKind.CANCEL])
+    last = np.full(count, -1)
+    last[job[over]] = kind[over]
+    ended = np.isfinite(np.array(run.end_s))
     yield from _named(
         {
             "the log's clock is not finite": ~np.isfinite(time_s),
             "the log's clock runs backwards": np.diff(time_s) < 0.0,
             "the log goes on after the end": time_s > end_s,
+            "a job was submitted twice": np.bincount(job[kind == LogKind.SUBMIT], minlength=count) > 1,
             "the log's submissions are not the trace's": _differ(
-                rebuilt["submit"], np.where(submits <= end_s, submits, math.nan)
+                _first(time_s, job, kind == LogKind.SUBMIT, count),
+                np.where(submits <= end_s, submits, math.nan),
             ),
-            "the log's starts are not the run's": _differ(rebuilt["start"], np.array(run.start_s)),
-            "the log's ends are not the run's": _differ(rebuilt["end"], np.array(run.end_s)),
-            "a gang was granted in part": granted[started] != run.inputs.jobs.accelerators[started],
-            "a job ended twice": np.bincount(job[ends], minlength=count) > 1,
+            "the log's starts are not the run's": _differ(
+                _first(time_s, job, kind == LogKind.GRANT, count), np.array(run.start_s)
+            ),
+            "the log's ends are not the run's": _differ(
+                _first(time_s, job, over, count), np.array(run.end_s)
+            ),
+            "a job ended twice": np.bincount(job[over], minlength=count) > 1,
+            "a job ended otherwise than the log says": ended & (last != finals[outcome]),
         }
     )
+
+
+def _first(time_s: Floats, job: Ints, rows: Bools, count: int) -> Floats:
+    """Return (count,) the time of each job's first row among `rows`; NaN without one."""
+    first = np.full(count, math.nan)
+    first[job[rows][::-1]] = time_s[rows][::-1]
+    return first
 
 
 def _differ(a: Floats, b: Floats) -> Bools:
@@ -117,19 +134,59 @@ def _differ(a: Floats, b: Floats) -> Bools:
     return ~same
 
 
-def _occupancy_faults(run: ClusterRun, log: Arrays) -> Iterator[str]:
+def _attempt_faults(run: RunRecord, log: Arrays, end_s: float) -> Iterator[str]:
+    """Each attempt is one whole gang at one instant, ends before the next begins, and all its time is accounted."""
+    time_s, kind, job = (np.asarray(log[name]) for name in ("time_s", "kind", "job"))
+    gangs = gangs_of(log)
+    count = len(run.inputs.jobs)
+    releases = np.flatnonzero(np.isin(kind, RELEASES))
+    starts, stops = np.bincount(job[gangs.row], minlength=count), np.bincount(job[releases], minlength=count)
+    width, jobs = gangs.width, run.inputs.jobs
+    least = np.where(jobs.min_accelerators > 0, jobs.min_accelerators, jobs.accelerators)[job[gangs.row]]
+    most = np.where(jobs.max_accelerators > 0, jobs.max_accelerators, jobs.accelerators)[job[gangs.row]]
+    freed = gangs.release_row >= 0
+    until_s = np.where(freed, time_s[gangs.release_row], end_s)
+    held = np.bincount(
+        job[gangs.row],
+        weights=(until_s - time_s[gangs.row]) * width * jobs.accelerator_share[job[gangs.row]],
+        minlength=count,
+    )
+    spent = np.sum(
+        [np.array(getattr(run, name)) for name in _SPENT],
+        axis=0,
+    )
+    yield from _named(
+        {
+            "attempts are not those of the log": starts != np.array(run.attempts),
+            "a gang was granted in part": (width < least) | (width > most),
+            "a gang's parts were granted at different instants": gangs.torn,
+            "a job holds two gangs at once": (starts - stops < 0) | (starts - stops > 1),
+            "an attempt ends before it begins": freed & (gangs.release_row < gangs.row),
+            "an attempt begins before the one before it ended": gangs.overlaps,
+            "accelerator-seconds held are not those accounted": np.abs(held - spent)
+            > _TOLERANCE * np.maximum(held, 1.0),
+            "accelerator-seconds below zero": np.min([np.array(getattr(run, name)) for name in _SPENT]) < 0.0
+            if count
+            else False,
+        }
+    )
+
+
+_SPENT = ("productive", "checkpoint", "restore", "redone", "stalled", "waiting")
+
+
+def _occupancy_faults(run: RunRecord, log: Arrays) -> Iterator[str]:
     """Devices in use, rebuilt from the log in its own order, fit every server at every instant."""
-    fleet = run.fleet
+    fleet = run.inputs.fleet
     kind, job, server, value = (np.asarray(log[name]) for name in ("kind", "job", "server", "value"))
-    grants, ends = np.flatnonzero(kind == LogKind.GRANT), np.flatnonzero(kind == LogKind.END)
+    grants = np.flatnonzero(kind == LogKind.GRANT)
     share = run.inputs.jobs.accelerator_share
     parts = np.array(
         [share_units(part) if part < 1.0 else SHARE_UNITS for part in share.tolist()], dtype=np.int64
     )
     units = value[grants].astype(np.int64) * parts[job[grants]]
-    end_row = np.full(len(share), -1, dtype=np.int64)
-    end_row[job[ends]] = ends
-    freed = end_row[job[grants]]
+    gangs = gangs_of(log)
+    freed = gangs.release_row[gangs.of_grant]
     ended = freed >= 0
     where = np.concatenate([server[grants], server[grants][ended]]).astype(np.int64)
     change = np.concatenate([units, -units[ended]])
@@ -153,7 +210,7 @@ def _occupancy_faults(run: ClusterRun, log: Arrays) -> Iterator[str]:
 def _sleep_faults(log: Arrays) -> Iterator[str]:
     """Each server sleeps, wakes and is awake in turn; asleep it holds nothing, waking takes its time."""
     kinds = np.asarray(log["kind"])
-    rows = np.flatnonzero(np.isin(kinds, [*_STATES, LogKind.GRANT, LogKind.END]))
+    rows = np.flatnonzero(np.isin(kinds, [*_STATES, LogKind.GRANT, *RELEASES]))
     columns = (np.asarray(log[name])[rows].tolist() for name in ("time_s", "kind", "job", "server", "value"))
     state: dict[int, tuple[str, float]] = {}
     holding: dict[int, int] = {}
@@ -165,7 +222,7 @@ def _sleep_faults(log: Arrays) -> Iterator[str]:
             holding[server] = holding.get(server, 0) + 1
             if state.get(server, ("awake", 0.0))[0] == "asleep":
                 roused[server] = time_s
-        elif kind == LogKind.END:
+        elif kind in RELEASES:
             for place in held.pop(job, []):
                 holding[place] -= 1
         else:
@@ -198,10 +255,12 @@ def _turn_faults(
         yield "woke for no job"
 
 
-def _order_faults(run: ClusterRun) -> Iterator[str]:
+def _order_faults(run: RunRecord) -> Iterator[str]:
     """Under a strict order nobody starts while a job that goes first is waiting."""
     count = len(run.inputs.jobs)
-    if run.inputs.policies.ordering.skip or count > _PAIRS_LIMIT:
+    policy = run.inputs.policies.ordering
+    deciding = isinstance(policy, DecidingPolicy) or policy.preemptive or not policy.in_line
+    if deciding or policy.skip or count > _PAIRS_LIMIT:
         return
     rank = np.lexsort((np.arange(count), run.inputs.order_keys))
     start_s = np.nan_to_num(np.array(run.start_s), nan=math.inf)[rank]
@@ -212,13 +271,13 @@ def _order_faults(run: ClusterRun) -> Iterator[str]:
             yield f"job {run.inputs.jobs.job_id[rank[later]]} started before one that goes first"
 
 
-def _little_faults(run: ClusterRun, log: Arrays, end_s: float) -> Iterator[str]:
+def _little_faults(run: RunRecord, log: Arrays, end_s: float) -> Iterator[str]:
     """Little's law, exact from empty to empty: the integral of jobs present is the sum of their stays."""
     done_s = np.array(run.end_s)
     if not np.isfinite(done_s).all():
         return
     kind, time_s = np.asarray(log["kind"]), np.asarray(log["time_s"])
-    rows = (kind == LogKind.SUBMIT) | (kind == LogKind.END)
+    rows = np.isin(kind, (LogKind.SUBMIT, LogKind.END, LogKind.KILL, LogKind.CANCEL))
     present = np.cumsum(np.where(kind[rows] == LogKind.SUBMIT, 1.0, -1.0))
     area = math.fsum((present * np.diff(time_s[rows], append=end_s)).tolist())
     stays = math.fsum((done_s - run.inputs.jobs.submit_s).tolist())
@@ -226,9 +285,9 @@ def _little_faults(run: ClusterRun, log: Arrays, end_s: float) -> Iterator[str]:
         yield f"jobs were present for {area} job-seconds, and stayed for {stays}"
 
 
-def _power_faults(run: ClusterRun) -> Iterator[str]:
+def _power_faults(run: RunRecord) -> Iterator[str]:
     """The IT power never leaves what its parts can draw: all asleep to all busy."""
-    fleet = run.fleet
+    fleet = run.inputs.fleet
     servers_w = float(fleet.idle_power_w.sum())
     base_w = run.base_power_w - servers_w
     sleeps = run.inputs.policies.energy.sleep_after_s() is not None

@@ -31,6 +31,17 @@ Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 _MAX_SHOWN = 20
+_RULES = (
+    "priority",
+    "deadline_s",
+    "time_limit_s",
+    "min_accelerators",
+    "max_accelerators",
+    "accelerator_share",
+    "cpu_cores",
+    "memory_bytes",
+)
+"""Columns of the job table that policies see as they are, in the order of JobsView."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +216,7 @@ def _jobs_view(jobs: JobTable, ideal_s: Floats, fraction: Floats) -> JobsView:
         jobs.slack_s.view(),
         jobs.tenant.view(),
         fraction.view(),
+        *(getattr(jobs, name).view() for name in _RULES),
     )
     for column in fields(view):
         getattr(view, column.name).flags.writeable = False

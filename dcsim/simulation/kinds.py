@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["EVENT_KINDS", "LogKind", "Order"]
+__all__ = ["EVENT_KINDS", "RELEASES", "LogKind", "Order"]
 
 
 class Order(IntEnum):
     """At one instant, lower values happen first: what frees comes before what takes."""
 
     FINISH = 0
-    AWAKE = 1
-    SLEEP = 2
-    ELIGIBLE = 3
-    ARRIVE = 4
+    PHASE = 1
+    """A restore or a checkpoint is over, or a checkpoint is due."""
+    LIMIT = 2
+    """A wall-time limit is reached: after FINISH, so that who is done in time is done."""
+    AWAKE = 3
+    SLEEP = 4
+    ELIGIBLE = 5
+    ARRIVE = 6
+    ROUND = 7
+    """A scheduling round begins: it sees all that happened at its instant."""
 
 
 class LogKind(IntEnum):
@@ -37,6 +43,18 @@ class LogKind(IntEnum):
     """A sleeping server was told to wake [s, how long that takes]."""
     AWAKE = 7
     """A server is awake and its jobs start to work [0]."""
+    PREEMPT = 8
+    """A job was stopped and waits again, its resources are free [steps that count]."""
+    KILL = 9
+    """A job reached its wall-time limit, its resources are free [steps that count]."""
+    RESTORE = 10
+    """A job loads its last checkpoint [s, how long that takes]."""
+    CHECKPOINT = 11
+    """A job stops to write a checkpoint [s, how long that takes]."""
+    CANCEL = 12
+    """A job will never start, for one it waits for was not completed [row of that job]."""
 
 
 EVENT_KINDS = tuple(kind.name.lower() for kind in LogKind)
+RELEASES = (LogKind.END, LogKind.PREEMPT, LogKind.KILL)
+"""Rows after which a job holds nothing."""

@@ -52,7 +52,16 @@ class Progress:
         for flow in (running.network, running.feed):
             if flow is not None:
                 self._links.add(flow)
+        running.working = True
+        running.finish_s = -1.0
         self._fresh.append(running)
+
+    def hold(self, running: RunningJob) -> None:
+        """Let a job hold its servers without progress: its cores are busy, its accelerators idle."""
+        running.power_w = quantised_w(running.cpu_power_w)
+        self.power_w += running.power_w
+        running.since_s = self._engine.now
+        running.finish_s = math.inf
 
     def settle(self) -> None:
         """At the end of an instant: share the links and re-plan whom that concerns."""
@@ -61,7 +70,8 @@ class Progress:
         if fresh:
             self._fresh = []
             for running in fresh:
-                self._put(running)
+                if running.working:  # else it was stopped at the instant it began
+                    self._put(running)
         if regrouped:
             # A job with two regrouped flows moves once; the fresh ones are in place already.
             for owner in dict.fromkeys(flow.owner for flow in regrouped):
@@ -85,6 +95,8 @@ class Progress:
                 self._links.remove(flow)
         # A flow knows its job: parted, both are freed at once, not by a search for cycles.
         running.network = running.feed = None
+        running.working = False
+        running.finish_s = math.inf
 
     def account(self, running: RunningJob) -> None:
         """Bring the steps and energy of a job that goes on up to now."""

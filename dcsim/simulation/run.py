@@ -72,10 +72,13 @@ def simulate(
     end_s = run.run(scenario.horizon_s)
     _refuse_endless(end_s)
     edges_s = bin_edges_s(end_s)
-    metered = meter.run(np.array(run.power_times_s), np.array(run.it_power_w), end_s, bin_edges_s=edges_s)
+    record = run.record
+    metered = meter.run(
+        np.array(record.power_times_s), np.array(record.it_power_w), end_s, bin_edges_s=edges_s
+    )
     if guards:
-        check_run(run, end_s)
-    return assemble(run, metered, end_s, edges_s)
+        check_run(record, end_s)
+    return assemble(record, metered, end_s, edges_s)
 
 
 def _refuse_endless(end_s: float) -> None:

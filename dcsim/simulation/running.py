@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from dcsim.facility.servers import Held
 from dcsim.facility.sharing import Flow
+from dcsim.policies.views import Placement
 from dcsim.simulation.costing import Plan
 
 if TYPE_CHECKING:
     from dcsim.simulation.bundle import Bundle
 
-__all__ = ["RunningJob"]
+__all__ = ["Phase", "RunningJob"]
+
+
+class Phase(IntEnum):
+    """What a job that holds its servers does."""
+
+    WAIT = 0
+    """For servers to wake."""
+    RESTORE = 1
+    RUN = 2
+    CHECKPOINT = 3
+    LEAVE = 4
+    """Writing the checkpoint with which it goes."""
 
 
 class RunningJob:
-    """Progress is linear between changes of rate; energy is power times time between them.
+    """One attempt at a job, from the grant of its gang until it is freed.
 
+    Progress is linear between changes of rate; energy is power times time between them.
     While a job shares an overbooked link it moves with a `Bundle`, and its own figures stand as
     they were when it joined.
     """
@@ -24,31 +39,55 @@ class RunningJob:
     __slots__ = (
         "bundle",
         "cpu_power_w",
+        "durable_left",
         "energy_j",
         "feed",
         "finish_s",
+        "granted_s",
         "held",
         "index",
         "joined_energy_j",
         "joined_steps",
+        "left_at_grant",
         "network",
+        "phase",
+        "phase_s",
+        "placement",
         "plan",
         "power_w",
         "rate",
+        "run_s",
         "since_s",
         "steps_left",
         "target_steps",
+        "turn",
         "waking_servers",
+        "width",
+        "working",
     )
 
     def __init__(
-        self, index: int, plan: Plan, steps: float, held: tuple[Held, ...], cpu_power_w: float, now_s: float
+        self,
+        index: int,
+        plan: Plan,
+        steps_left: float,
+        held: tuple[Held, ...],
+        cpu_power_w: float,
+        now_s: float,
+        placement: Placement,
+        width: int,
     ) -> None:
         self.index = index
         self.plan = plan
-        self.steps_left = steps
+        self.steps_left = steps_left
+        self.left_at_grant = steps_left
+        self.durable_left = steps_left
+        """Steps that a restart from the last checkpoint would have to do."""
         self.held = held
+        self.placement = placement
+        self.width = width
         self.cpu_power_w = cpu_power_w
+        self.granted_s = now_s
         self.rate = 0.0
         self.power_w = 0.0
         self.energy_j = 0.0
@@ -57,6 +96,14 @@ class RunningJob:
         self.network: Flow | None = None
         self.feed: Flow | None = None
         self.waking_servers = 0
+        self.phase = Phase.WAIT
+        self.phase_s = now_s
+        """Since when it is in its phase."""
+        self.run_s = 0.0
+        """Spent in phase RUN, up to the last change of phase."""
+        self.turn = 0
+        """Counts the changes of phase: a call made for an older one is stale."""
+        self.working = False
         self.bundle: Bundle | None = None
         self.joined_steps = 0.0
         self.target_steps = 0.0

@@ -14,8 +14,10 @@ from dcsim.spec.names import refuse_alike
 from dcsim.spec.network import NetworkSpec
 from dcsim.spec.policy import PolicySpec
 from dcsim.spec.power import PowerChainSpec
+from dcsim.spec.preemption import PreemptionSpec
 from dcsim.spec.quantities import DurationS, Name
 from dcsim.spec.storage import StorageSpec
+from dcsim.spec.tenant import TenantSpec
 from dcsim.spec.workload import WorkloadSpec
 
 __all__ = ["MAX_HORIZON_S", "Scenario"]
@@ -62,6 +64,10 @@ class Scenario(SpecModel):
     """Carbon intensity and price of the energy."""
     workload: WorkloadSpec
     """The jobs."""
+    tenants: tuple[TenantSpec, ...] = ()
+    """What is due to each tenant under the fair-share policies."""
+    preemption: PreemptionSpec = PreemptionSpec()
+    """What it costs to stop a job and start it again."""
     policies: PolicySpec = PolicySpec()
     """Who goes first, where, and at what power."""
 
@@ -70,3 +76,9 @@ class Scenario(SpecModel):
     def _distinct_names(cls, named: dict[str, Any]) -> dict[str, Any]:
         refuse_alike(tuple(named), "a name of its own")
         return named
+
+    @field_validator("tenants")
+    @classmethod
+    def _distinct_tenants(cls, tenants: tuple[TenantSpec, ...]) -> tuple[TenantSpec, ...]:
+        refuse_alike([tenant.name for tenant in tenants], "a tenant name of its own", at="name")
+        return tenants

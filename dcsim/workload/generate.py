@@ -29,7 +29,7 @@ from dcsim.workload.distributions import (
     mean_width,
     zipf_weights,
 )
-from dcsim.workload.jobs import JobTable
+from dcsim.workload.jobs import JobTable, without_rules
 from dcsim.workload.profile_store import LoadedProfile
 
 __all__ = ["arrival_rate_per_s", "generate_jobs"]
@@ -87,6 +87,7 @@ def generate_jobs(
         slack_s=columns.slack_s,
         tenant=_pick(seed, "tenants", spec.jobs, zipf_weights(spec.tenants)),
         accelerator_types=np.full(spec.jobs, -1, dtype=np.int64),
+        **without_rules(spec.jobs),
         profile_names=names,
         tenant_names=tuple(f"tenant-{i + 1}" for i in range(spec.tenants)),
     )

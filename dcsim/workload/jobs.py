@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.errors import Problem, TraceError
+from dcsim.workload.dependencies import after_problems
 
-__all__ = ["JobTable", "concat_jobs", "empty_jobs", "job_table"]
+__all__ = ["JobTable", "concat_jobs", "empty_jobs", "job_table", "without_rules"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -26,9 +27,20 @@ _FLOAT_COLUMNS = (
     "duration_s",
     "steps",
     "slack_s",
+    "priority",
+    "deadline_s",
+    "time_limit_s",
+    "noise_scale_samples",
 )
-_COUNT_COLUMNS = ("accelerators", "max_servers", "batch_per_accelerator")
-_CODE_COLUMNS = ("profile", "tenant", "accelerator_types")
+_COUNT_COLUMNS = (
+    "accelerators",
+    "max_servers",
+    "batch_per_accelerator",
+    "min_accelerators",
+    "max_accelerators",
+    "array_limit",
+)
+_CODE_COLUMNS = ("profile", "tenant", "accelerator_types", "array")
 _NON_NEGATIVE = ("submit_s", "cpu_cores", "memory_bytes", "slack_s")
 _EXAMPLES = 10
 """Jobs named for each broken rule; the rest is counted."""
@@ -69,6 +81,25 @@ class JobTable:
     tenant: Ints
     accelerator_types: Ints
     """Index into `type_constraints`; -1: any accelerator."""
+    priority: Floats
+    """Larger goes first under policies that look at it."""
+    deadline_s: Floats
+    """Absolute, in the run's seconds; NaN: none."""
+    time_limit_s: Floats
+    """Wall-time limit of one attempt, and the estimate that backfilling trusts; NaN: none."""
+    min_accelerators: Ints
+    """Least width of an elastic gang; 0: rigid (then `max_accelerators` is 0 too)."""
+    max_accelerators: Ints
+    """Greatest width of an elastic gang; 0: rigid."""
+    noise_scale_samples: Floats
+    """Gradient noise scale of an elastic job: batches beyond it buy little progress; NaN: none."""
+    array: Ints
+    """Index into `array_names`: the job array it belongs to; -1: none."""
+    array_limit: Ints
+    """At most so many jobs of its array hold accelerators at once; 0: no limit."""
+    after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Job id -> ids of jobs that must have completed before it may start; only jobs that wait for some."""
+    array_names: tuple[str, ...] = ()
     profile_names: tuple[str, ...] = ()
     tenant_names: tuple[str, ...] = ()
     type_constraints: tuple[tuple[str, ...], ...] = ()
@@ -85,11 +116,13 @@ class JobTable:
         Ids unique and not empty; columns equally long; times, cores and bytes finite and >= 0;
         `submit_s` non-decreasing and ties in order of `job_id`; exactly one of duration and steps;
         share in (0, 1], with one accelerator where below 1; steps only with a profile; codes
-        within their names.
+        within their names; widths of elastic gangs in order; nobody waits for a job that is not there,
+        or in a circle.
         """
         problems = list(_length_problems(self))
         if not problems:
             problems = [*_id_problems(self), *_value_problems(self), *_work_problems(self)]
+            problems += [*_rule_problems(self), *after_problems(self.job_id, self.after)]
         if problems:
             raise TraceError(problems)
 
@@ -106,11 +139,17 @@ class JobTable:
         ('job-0',)
         """
         rows = np.arange(len(self))[index]
-        columns = {name: getattr(self, name)[rows] for name in _array_columns()}
-        return replace(self, job_id=tuple(map(self.job_id.__getitem__, rows.tolist())), **columns)
+        columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in _array_columns()}
+        names = tuple(map(self.job_id.__getitem__, rows.tolist()))
+        if self.after and len(rows) < len(self):
+            # A job that is not taken cannot be waited for.
+            kept = set(names)
+            left = {job: tuple(b for b in self.after[job] if b in kept) for job in self.after if job in kept}
+            columns["after"] = {job: befores for job, befores in left.items() if befores}
+        return replace(self, job_id=names, **columns)
 
     def texts(self, column: str) -> list[str]:
-        """Return `profile`, `tenant` or `accelerator_types` as text, "" where there is none.
+        """Return `profile`, `tenant`, `array` or `accelerator_types` as text, "" where there is none.
 
         Accelerator types are joined by "|".
 
@@ -120,6 +159,7 @@ class JobTable:
         names = {
             "profile": self.profile_names,
             "tenant": self.tenant_names,
+            "array": self.array_names,
             "accelerator_types": tuple("|".join(types) for types in self.type_constraints),
         }[column]
         with_none = (*names, "")  # code -1 picks the last
@@ -146,6 +186,15 @@ def job_table(
     slack_s: npt.ArrayLike = 0.0,
     tenant: str | Sequence[str] = "default",
     accelerator_types: str | Sequence[str] = "",
+    priority: npt.ArrayLike = 0.0,
+    deadline_s: npt.ArrayLike = np.nan,
+    time_limit_s: npt.ArrayLike = np.nan,
+    min_accelerators: npt.ArrayLike = 0,
+    max_accelerators: npt.ArrayLike = 0,
+    noise_scale_samples: npt.ArrayLike = np.nan,
+    array: str | Sequence[str] = "",
+    array_limit: npt.ArrayLike = 0,
+    after: Mapping[str, tuple[str, ...]] | None = None,
     notes: tuple[str, ...] = (),
 ) -> JobTable:
     """Build a checked, sorted JobTable from plain columns; scalars hold for every job.
@@ -173,16 +222,26 @@ def job_table(
         "accelerators": accelerators,
         "max_servers": max_servers,
         "batch_per_accelerator": batch_per_accelerator,
+        "priority": priority,
+        "deadline_s": deadline_s,
+        "time_limit_s": time_limit_s,
+        "min_accelerators": min_accelerators,
+        "max_accelerators": max_accelerators,
+        "noise_scale_samples": noise_scale_samples,
+        "array_limit": array_limit,
     }
     arrays = {name: _column(name, value, count) for name, value in numbers.items()}
     names: dict[str, tuple[str, ...]] = {}
-    for name, texts in {"profile": profile, "tenant": tenant, "accelerator_types": accelerator_types}.items():
+    coded = {"profile": profile, "tenant": tenant, "accelerator_types": accelerator_types, "array": array}
+    for name, texts in coded.items():
         arrays[name], names[name] = _encode(texts, count)
     table = JobTable(
         job_id=tuple(job_id) if job_id is not None else tuple(f"job-{i}" for i in range(count)),
         **arrays,  # type: ignore[arg-type]  # each name has its own element type, set just above
         profile_names=names["profile"],
         tenant_names=names["tenant"],
+        array_names=names["array"],
+        after=dict(after or {}),
         type_constraints=tuple(tuple(text.split("|")) for text in names["accelerator_types"]),
         notes=notes,
     )
@@ -212,6 +271,22 @@ def empty_jobs() -> JobTable:
     return job_table(submit_s=np.empty(0), duration_s=np.empty(0))
 
 
+def without_rules(count: int) -> dict[str, Any]:
+    """Return the columns (count,) of jobs without priority, deadline, limit, elasticity and array.
+
+    >>> without_rules(2)["array"].tolist()
+    [-1, -1]
+    """
+    columns: dict[str, Any] = {
+        name: np.full(count, np.nan) for name in ("deadline_s", "time_limit_s", "noise_scale_samples")
+    }
+    columns |= {
+        name: np.zeros(count, dtype=np.int64)
+        for name in ("min_accelerators", "max_accelerators", "array_limit")
+    }
+    return columns | {"priority": np.zeros(count), "array": np.full(count, -1, dtype=np.int64)}
+
+
 def concat_jobs(*tables: JobTable) -> JobTable:
     """Return all jobs of `tables` in one sorted table; raises TraceError where ids repeat.
 
@@ -231,6 +306,7 @@ def concat_jobs(*tables: JobTable) -> JobTable:
     return job_table(
         job_id=[name for table in tables for name in table.job_id],
         notes=tuple(note for table in tables for note in table.notes),
+        after={job: befores for table in tables for job, befores in table.after.items()},
         **numbers,
         **texts,
     )
@@ -272,6 +348,7 @@ def _recoded(table: JobTable) -> JobTable:
         ("profile", "profile_names"),
         ("tenant", "tenant_names"),
         ("accelerator_types", "type_constraints"),
+        ("array", "array_names"),
     ):
         names, codes = getattr(table, field_name), getattr(table, column)
         used, first = np.unique(codes[codes >= 0], return_index=True)
@@ -338,6 +415,7 @@ def _value_problems(table: JobTable) -> Iterator[Problem]:
         "profile": len(table.profile_names),
         "accelerator_types": len(table.type_constraints),
         "tenant": len(table.tenant_names),
+        "array": len(table.array_names),
     }
     for name, limit in limits.items():
         codes = getattr(table, name)
@@ -346,6 +424,29 @@ def _value_problems(table: JobTable) -> Iterator[Problem]:
     for types in table.type_constraints:
         if not types or not all(types):
             yield Problem("jobs", None, "type_constraints", repr(types), "accelerator names, none empty")
+
+
+def _rule_problems(table: JobTable) -> Iterator[Problem]:
+    """Yield priorities, deadlines, limits and elastic widths that mean nothing."""
+    with np.errstate(invalid="ignore"):
+        for name, low, expected in (
+            ("deadline_s", 0.0, "a finite number >= 0, or nothing"),
+            ("time_limit_s", np.nextafter(0.0, 1.0), "a finite number > 0, or nothing"),
+            ("noise_scale_samples", 0.0, "a finite number >= 0, or nothing"),
+        ):
+            values = getattr(table, name)
+            yield from _broken(
+                table, name, ~np.isnan(values) & ~((values >= low) & np.isfinite(values)), expected
+            )
+    yield from _broken(table, "priority", ~np.isfinite(table.priority), "a finite number")
+    least, most, width = table.min_accelerators, table.max_accelerators, table.accelerators
+    elastic = (least > 0) | (most > 0)
+    wrong = elastic & ~((least >= 1) & (least <= width) & (width <= most))
+    expected = "1 <= min_accelerators <= accelerators <= max_accelerators, or 0 and 0"
+    yield from _broken(table, "min_accelerators", wrong, expected)
+    yield from _broken(
+        table, "accelerator_share", elastic & (table.accelerator_share < 1.0), "1 where elastic"
+    )
 
 
 def _work_problems(table: JobTable) -> Iterator[Problem]:

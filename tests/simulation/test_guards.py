@@ -91,7 +91,7 @@ def _arrivals(state, columns):
 
 
 def _kept(state, columns):
-    state.fleet.free_bytes[0] -= 1
+    state.inputs.fleet.free_bytes[0] -= 1
 
 
 @pytest.mark.parametrize(

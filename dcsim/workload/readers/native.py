@@ -32,6 +32,7 @@ __all__ = ["NATIVE_FIELDS", "NATIVE_VERSION", "column_reference", "read_native",
 NATIVE_VERSION = 1
 _VERSION_KEY, _NOTES_KEY = b"dcsim.jobs.version", b"dcsim.jobs.notes"
 _COUNT_MAX = 1e6
+_PRIORITY_MAX = 1e15
 _NAN = float("nan")
 
 NATIVE_FIELDS = (
@@ -72,6 +73,39 @@ NATIVE_FIELDS = (
         "catalogue names accepted, a vertical bar between them; blank: any",
         default="",
     ),
+    Field(
+        "priority",
+        "number",
+        "",
+        "larger goes first where a policy looks at it",
+        default=0.0,
+        low=-_PRIORITY_MAX,
+    ),
+    Field("deadline_s", "number", "s", "absolute; blank: none", default=_NAN),
+    Field(
+        "time_limit_s",
+        "number",
+        "s",
+        "wall-time limit of an attempt; blank: none",
+        default=_NAN,
+        low_open=True,
+    ),
+    Field("min_accelerators", "whole", "", "least width if elastic; 0: rigid", default=0.0, high=_COUNT_MAX),
+    Field(
+        "max_accelerators", "whole", "", "greatest width if elastic; 0: rigid", default=0.0, high=_COUNT_MAX
+    ),
+    Field(
+        "noise_scale_samples",
+        "number",
+        "",
+        "gradient noise scale: batches beyond it buy little progress; blank: none",
+        default=_NAN,
+    ),
+    Field("array", "text", "", "job array it belongs to; blank: none", default=""),
+    Field("array_limit", "whole", "", "of its array so many at once; 0: all", default=0.0, high=_COUNT_MAX),
+    Field(
+        "after", "text", "", "ids of jobs it waits for, a vertical bar between them; blank: none", default=""
+    ),
 )
 
 
@@ -94,6 +128,11 @@ def read_native(path: Path, *, on_bad: OnBad = "refuse") -> JobTable:
         columns = {name: values[kept] for name, values in rows.numbers.items()}
         columns |= {name: [values[row] for row in pick] for name, values in rows.texts.items()}
     notes = _stored_notes(path) if suffix == ".parquet" else ()
+    columns["after"] = {
+        job: tuple(text.split("|"))
+        for job, text in zip(columns["job_id"], columns["after"], strict=True)
+        if text
+    }
     return job_table(**columns, notes=(*notes, *rows.skipped()))
 
 
@@ -150,6 +189,12 @@ def _flag_jobs(rows: Rows) -> None:
     rows.flag(shared & (numbers["accelerators"] != 1), "accelerators", "1 where accelerator_share is below 1")
     broken = broken_type_lists(texts["accelerator_types"])
     rows.flag(broken, "accelerator_types", "names joined by |")
+    rows.flag(broken_type_lists(texts["after"]), "after", "job ids joined by |")
+    least, most = numbers["min_accelerators"], numbers["max_accelerators"]
+    elastic = (least > 0) | (most > 0)
+    wrong = elastic & ~((least >= 1) & (least <= numbers["accelerators"]) & (numbers["accelerators"] <= most))
+    rows.flag(wrong, "min_accelerators", "1 <= min_accelerators <= accelerators <= max_accelerators")
+    rows.flag(elastic & shared, "accelerator_share", "1 where elastic")
 
 
 def _table_columns(table: JobTable) -> Iterator[tuple[Field, Any]]:
@@ -157,6 +202,8 @@ def _table_columns(table: JobTable) -> Iterator[tuple[Field, Any]]:
     for column in NATIVE_FIELDS:
         if column.name == "job_id":
             yield column, list(table.job_id)
+        elif column.name == "after":
+            yield column, ["|".join(table.after.get(job, ())) for job in table.job_id]
         elif column.kind == "text":
             yield column, table.texts(column.name)
         else:

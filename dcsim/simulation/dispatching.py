@@ -1,0 +1,32 @@
+"""Which dispatch realises the ordering policy of a run."""
+
+from __future__ import annotations
+
+from dcsim.engine import Engine
+from dcsim.policies import DecidingPolicy
+from dcsim.policies.preempting import PreemptingKeys
+from dcsim.simulation.attempts import Attempts
+from dcsim.simulation.deciding import DecidingDispatch
+from dcsim.simulation.dispatch import Dispatch, ListDispatch
+from dcsim.simulation.ledger import Ledger
+from dcsim.simulation.placing import Placer
+from dcsim.simulation.record import RunRecord
+
+__all__ = ["make_dispatch"]
+
+
+def make_dispatch(engine: Engine, record: RunRecord, placer: Placer, attempts: Attempts) -> Dispatch:
+    """Return what starts and stops jobs by the run's ordering policy."""
+    inputs = record.inputs
+    policy = inputs.policies.ordering
+    if not isinstance(policy, DecidingPolicy) and policy.preemptive:
+        policy = PreemptingKeys(policy, inputs.order_keys)
+    if isinstance(policy, DecidingPolicy):
+        ledger = Ledger(
+            inputs,
+            attempts,
+            knows_progress=policy.knows_progress,
+            thresholds=policy.service_thresholds_accelerator_s,
+        )
+        return DecidingDispatch(engine, policy, inputs.view, placer, attempts, ledger)
+    return ListDispatch(inputs.order_keys.tolist(), policy.skip, placer, attempts)

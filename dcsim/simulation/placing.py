@@ -1,0 +1,223 @@
+"""Placing gangs: what is asked of the placement policy, what is taken from the fleet, what is given back."""
+
+from __future__ import annotations
+
+from array import array
+from itertools import pairwise
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.errors import GuardError, PolicyError
+from dcsim.facility.servers import Held, share_units
+from dcsim.policies.views import ClusterView, FindFree, Placement, PlacementRequest
+from dcsim.simulation.inputs import RunInputs
+
+__all__ = ["Placer"]
+
+
+class Placer:
+    """Asks the placement policy, checks what it says, and keeps the fleet's books.
+
+    Args:
+        inputs: of the run; its fleet is used.
+    """
+
+    def __init__(self, inputs: RunInputs) -> None:
+        self.inputs = inputs
+        self.fleet = inputs.fleet
+        jobs = inputs.jobs
+        self.fleet.has_shares = bool((jobs.accelerator_share < 1.0).any())
+        self.fleet.track_cpu_memory = inputs.cpu_memory_binding
+        self.width = array("q", jobs.accelerators.tobytes())
+        self.share = array("d", jobs.accelerator_share.tobytes())
+        self._max_servers = array("q", jobs.max_servers.tobytes())
+        self._cpu = array("d", jobs.cpu_cores.tobytes())
+        self._memory = array("d", jobs.memory_bytes.tobytes())
+        self._type = array("q", jobs.accelerator_types.tobytes())
+        # On one accelerator type, an unconstrained job may go anywhere that has devices.
+        self._one_type = len(inputs.allowed[-1]) <= 1 and all(t.accelerator for t in self.fleet.types)
+        self._place = inputs.policies.placement.place
+        self.view = self._cluster_view()
+
+    def _cluster_view(self) -> ClusterView:
+        fleet = self.fleet
+        arrays = {
+            "total_accelerators": fleet.total,
+            "rack": fleet.rack,
+            "rack_start": fleet.rack_start,
+            "free_accelerators": fleet.free,
+            "asleep": fleet.asleep,
+            "free_cpu_cores": fleet.free_cpu,
+            "free_memory_bytes": fleet.free_memory,
+            "largest_free_share": fleet.largest_share,
+        }
+        views = {name: column.view() for name, column in arrays.items()}
+        for view in views.values():
+            view.flags.writeable = False
+        return ClusterView(
+            **views,
+            largest_server=int(fleet.total.max(initial=0)),
+            cpu_memory_binding=self.inputs.cpu_memory_binding,
+            find_free=cast("FindFree", fleet.free_bytes.find),
+        )
+
+    def shape(self, job: int) -> tuple[float, ...]:
+        """Return all that a placement depends on but the servers' state."""
+        return (
+            self.width[job],
+            self.share[job],
+            self._max_servers[job],
+            self._cpu[job],
+            self._memory[job],
+            self._type[job],
+        )
+
+    def place(
+        self, job: int, width: int | None = None, mask: npt.NDArray[np.bool_] | None = None
+    ) -> Placement | None:
+        """Return where the policy puts a job now, checked, or None.
+
+        Args:
+            job: its row.
+            width: accelerators, where not those it asked for.
+            mask: (S,) servers it is kept to; None: those of any one type that suits it.
+
+        Raises:
+            PolicyError: the placement is not the whole gang on suitable servers.
+        """
+        wanted = self.width[job] if width is None else width
+        constraint = self._type[job]
+        if mask is not None:
+            placement = self._place(self._request(job, wanted, mask), self.view)
+        elif wanted == 0 or (constraint < 0 and self._one_type):
+            placement = self._place(self._request(job, wanted, None), self.view)
+        else:
+            for allowed in self.inputs.allowed[constraint]:
+                placement = self._place(self._request(job, wanted, allowed), self.view)
+                if placement is not None:
+                    break
+        if placement is not None:
+            self._check(job, wanted, placement)
+        return placement
+
+    def _request(self, job: int, width: int, allowed: npt.NDArray[np.bool_] | None) -> PlacementRequest:
+        asked, share = self.width[job], self.share[job]
+        scale = 1.0 if width == asked else width / asked  # an elastic gang's cores go with its devices
+        return PlacementRequest(
+            width,
+            share,
+            self._max_servers[job],
+            self._cpu[job] * scale,
+            self._memory[job] * scale,
+            allowed,
+        )
+
+    def _check(self, job: int, width: int, placement: Placement) -> None:
+        """Refuse a placement that is not the whole gang on distinct, ascending, suitable servers."""
+        fault = self._fault(job, width, placement)
+        if fault:
+            raise self._error(job, placement, fault)
+
+    def _error(self, job: int, placement: Placement, fault: object) -> PolicyError:
+        name = self.inputs.policies.placement.name
+        return PolicyError(f"{name}: job {self.inputs.jobs.job_id[job]} got {placement}: {fault}")
+
+    def _fault(self, job: int, width: int, placement: Placement) -> str:  # noqa: PLR0911  one return a fault
+        """Return what is wrong with a placement, or nothing."""
+        limit, constraint = self._max_servers[job], self._type[job]
+        any_server = width == 0 or (constraint < 0 and self._one_type)
+        if len(placement) == 1 and any_server:  # by far the most frequent case
+            server, count = placement[0]
+            if type(server) is int and type(count) is int and count == width:
+                return "" if 0 <= server < len(self.fleet) else "a server that does not exist"
+        servers = [server for server, _ in placement]
+        counts = [count for _, count in placement]
+        # numpy's small integers would overflow in the sums below.
+        if any(type(number) is not int for number in (*servers, *counts)):
+            return "numbers that are not plain integers"
+        if sum(counts) != width or (width and min(counts) < 1):
+            return f"{counts} accelerators for a gang of {width}"
+        if not servers or servers[0] < 0 or servers[-1] >= len(self.fleet):
+            return "a server that does not exist"
+        if any(a >= b for a, b in pairwise(servers)):
+            return "servers not ascending and distinct"
+        if (limit and len(servers) > limit) or (width == 0 and len(servers) != 1):
+            return f"{len(servers)} servers where {limit or 1} are allowed"
+        if not any_server:
+            masks = self.inputs.allowed[constraint]
+            if not any(all(mask[server] for server in servers) for mask in masks):
+                return "servers without one accelerator type that suits the job"
+        return ""
+
+    def take(self, job: int, width: int, placement: Placement) -> tuple[Held, ...]:
+        """Take all of a gang's resources.
+
+        Raises:
+            PolicyError: there is less free than the placement says.
+        """
+        fleet, share, held = self.fleet, self.share[job], []
+        for server, count in placement:
+            cores, memory = self.cores(job, width, server, count), self._memory_on(job, width, count)
+            try:
+                if share < 1.0:
+                    held.append(fleet.take_share(server, share_units(share), cores, memory))
+                else:
+                    held.append(fleet.take(server, count, cores, memory))
+            except GuardError as error:
+                raise self._error(job, placement, error) from None
+        return tuple(held)
+
+    def give_back(self, job: int, width: int, held: tuple[Held, ...]) -> None:
+        """Free what `take` took."""
+        fleet, units = self.fleet, share_units(self.share[job])
+        tracked = fleet.track_cpu_memory
+        for part in held:
+            server, count = part[0], max(part[1], 1)
+            cores = self.cores(job, width, server, count) if tracked else 0.0
+            fleet.give_back(part, units, cores, self._memory_on(job, width, count))
+
+    def is_free(self, job: int, width: int, placement: Placement) -> bool:
+        """Return whether everything a job would take of a placement is free."""
+        fleet, share = self.fleet, self.share[job]
+        for server, count in placement:
+            if share < 1.0:
+                if fleet.largest_share[server] < share:
+                    return False
+            elif fleet.free_bytes[server] < count:
+                return False
+            if fleet.track_cpu_memory and (
+                fleet.free_cpu[server] < self.cores(job, width, server, count)
+                or fleet.free_memory[server] < self._memory_on(job, width, count)
+            ):
+                return False
+        return True
+
+    def retake(self, job: int, width: int, held: tuple[Held, ...]) -> tuple[Held, ...]:
+        """Take again what was just given back; returns what is held, a shared device maybe by another slot."""
+        placement = tuple((server, max(count, self.width[job] and 1)) for server, count, _ in held)
+        return self.take(job, width, placement)
+
+    def cpu_power_w(self, job: int, width: int, placement: Placement) -> float:
+        """Return the power above idle of the cores that a gang keeps busy."""
+        power_w = 0.0
+        for server, count in placement:
+            spec = self.fleet.types[self.fleet.type_of[server]].spec
+            cores = self.cores(job, width, server, count)
+            power_w += (spec.peak_power_w - spec.idle_power_w) * min(1.0, cores / spec.cpu_cores)
+        return power_w
+
+    def cores(self, job: int, width: int, server: int, count: int) -> float:
+        """Return the cores a job takes on a server: as asked, else the share that goes with its devices."""
+        asked = self._cpu[job]
+        if asked > 0.0:
+            # Of an elastic gang's width, as many a device as it asked for at its own width.
+            return asked * count / self.width[job] if width else asked
+        if width == 0 or self.inputs.cpu_memory_binding:
+            return 0.0
+        spec = self.fleet.types[self.fleet.type_of[server]].spec
+        return spec.cpu_cores * count / spec.accelerators
+
+    def _memory_on(self, job: int, width: int, count: int) -> float:
+        return self._memory[job] * (count / self.width[job] if width > 0 else 1.0)

@@ -1,0 +1,86 @@
+"""How fast a job would run at a width on a type of accelerator, before anyone places it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.simulation.costing import Shape
+from dcsim.simulation.inputs import RunInputs
+from dcsim.workload.elastic import relative_progress
+
+__all__ = ["Rates"]
+
+
+class Rates:
+    """Progress by (job, width, accelerator type): alone, uncapped, on the fewest servers of that type.
+
+    Args:
+        inputs: of the run.
+    """
+
+    def __init__(self, inputs: RunInputs) -> None:
+        self._inputs = inputs
+        fleet = inputs.fleet
+        names = [t.accelerator.name if t.accelerator else "" for t in fleet.types]
+        self.types = tuple(dict.fromkeys(name for name in names if name))
+        """Accelerator types of the cluster, in order of their first server."""
+        code = {name: number for number, name in enumerate(self.types)}
+        self.type_of_server = [code.get(names[kind], -1) for kind in fleet.type_of]
+        """Per server; -1: it has no accelerators."""
+        of_server = np.array(self.type_of_server, dtype=np.int64)
+        total = fleet.total
+        self.type_accelerators = np.array(
+            [int(total[of_server == number].sum()) for number in range(len(self.types))], dtype=np.int64
+        )
+        self._largest = [int(total[of_server == number].max()) for number in range(len(self.types))]
+        self._masks: list[npt.NDArray[np.bool_]] = [of_server == number for number in range(len(self.types))]
+        for mask in self._masks:
+            mask.flags.writeable = False
+        self._accepted = [
+            {number for number, name in enumerate(self.types) if name in accepted}
+            for accepted in (*inputs.jobs.type_constraints, self.types)
+        ]
+        self._known: dict[tuple[float, ...], float] = {}
+
+    def mask(self, kind: int) -> npt.NDArray[np.bool_]:
+        """Return (S,) the servers of an accelerator type."""
+        return self._masks[kind]
+
+    def steps_per_s(self, row: int, width: int, kind: int) -> float:
+        """Return the progress in the job's own steps/s; 0 where it cannot run."""
+        jobs = self._inputs.jobs
+        constraint = int(jobs.accelerator_types[row])
+        if width < 1 or kind not in self._accepted[constraint] or width > self.type_accelerators[kind]:
+            return 0.0
+        profile, batch = int(jobs.profile[row]), int(jobs.batch_per_accelerator[row])
+        share, asked = float(jobs.accelerator_share[row]), int(jobs.accelerators[row])
+        noise = float(jobs.noise_scale_samples[row])
+        key = (profile, batch, width, asked, kind, share, -1.0 if math.isnan(noise) else noise)
+        if key not in self._known:
+            self._known[key] = self._rate(profile, batch, width, asked, kind, share, noise)
+        return self._known[key]
+
+    def _rate(
+        self, profile: int, batch: int, width: int, asked: int, kind: int, share: float, noise: float
+    ) -> float:
+        costs, largest = self._inputs.costs, min(width, self._largest[kind])
+        servers = -(-width // largest)
+        layout = (largest,) * (width // largest) + ((width % largest,) if width % largest else ())
+        shape = Shape(
+            profile,
+            batch,
+            width,
+            self.types[kind],
+            1.0,
+            share,
+            servers,
+            largest,
+            layout if costs.by_layout(profile) else (),
+        )
+        rate = costs.foresee(shape).rate
+        if width == asked:
+            return rate
+        return rate * relative_progress(width, asked, costs.batch(profile, batch), noise)

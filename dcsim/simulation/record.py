@@ -1,0 +1,68 @@
+"""What a run writes down as it goes: a column a job, the log of events, the changes of power."""
+
+from __future__ import annotations
+
+import math
+from array import array
+
+from dcsim.engine import EventLog
+from dcsim.simulation.inputs import RunInputs
+
+__all__ = ["CANCELLED", "TIMED_OUT", "RunRecord"]
+
+TIMED_OUT, CANCELLED = 1, 2
+"""Why a job ended without its work being done: its wall-time limit; a job it waits for ended so."""
+
+_DEVICE_SECONDS = ("productive", "checkpoint", "restore", "redone", "stalled", "waiting")
+
+
+class RunRecord:
+    """Columns of length N, one entry a job, and the logs; whoever runs the jobs fills it.
+
+    Args:
+        inputs: of the run.
+    """
+
+    def __init__(self, inputs: RunInputs) -> None:
+        self.inputs = inputs
+        count = len(inputs.jobs)
+        nan, zero = array("d", [math.nan]), array("d", [0.0])
+        self.log = EventLog()
+        self.eligible_s = array("d", inputs.jobs.submit_s.tobytes())
+        self.start_s = nan * count
+        """First grant."""
+        self.end_s = nan * count
+        self.energy_j = zero * count
+        self.steps_done = zero * count
+        """That count: not those done again after a failure or a kill."""
+        self.servers_used = array("i", [0]) * count
+        """Of the last attempt, like `racks_used` and `first_server`."""
+        self.racks_used = array("i", [0]) * count
+        self.first_server = array("i", [-1]) * count
+        self.network_bytes = zero * count
+        self.input_bytes = zero * count
+        self.extrapolated = bytearray(count)
+        self.attempts = array("i", [0]) * count
+        self.outcome = bytearray(count)
+        """0, TIMED_OUT or CANCELLED."""
+        # Accelerator-seconds held, by what they were spent on; they add up to what was granted.
+        self.productive = zero * count
+        """At the job's own rate, for steps that count."""
+        self.checkpoint = zero * count
+        self.restore = zero * count
+        self.redone = zero * count
+        """At the job's own rate, for steps that were lost."""
+        self.stalled = zero * count
+        """Slower than its own rate: shared links, slow input, neighbours on the device."""
+        self.waiting = zero * count
+        """For servers to wake."""
+        self.power_times_s = array("d")
+        self.it_power_w = array("d")
+        self.base_power_w = 0.0
+        """Draw of servers, network and storage without any job."""
+        self.now_s = 0.0
+        """Where the clock stands."""
+
+    def held_accelerator_s(self, job: int) -> float:
+        """Return the accelerator-seconds a job held in all."""
+        return math.fsum(getattr(self, name)[job] for name in _DEVICE_SECONDS)

@@ -1,0 +1,109 @@
+"""Servers' power states: idle ones fall asleep, granted ones wake, and what all of them draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dcsim.engine import Engine, EventLog
+from dcsim.facility.servers import Fleet
+from dcsim.simulation.kinds import LogKind, Order
+from dcsim.simulation.running import RunningJob
+
+__all__ = ["ServerStates"]
+
+_SLEEP, _WAKE, _AWAKE = int(LogKind.SLEEP), int(LogKind.WAKE), int(LogKind.AWAKE)
+
+
+class ServerStates:
+    """Who sleeps, who wakes, and the power of servers without jobs.
+
+    Args:
+        engine: for the time and the calls.
+        fleet: whose `asleep` column is kept here.
+        log: gets a row for each change.
+        base_w: drawn besides the servers, quantised.
+        sleep_after_s: idle time before sleep; None: never.
+        on_sleep: called when a server falls asleep.
+        on_awake: called with each job all of whose servers are awake now.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        fleet: Fleet,
+        log: EventLog,
+        *,
+        base_w: float,
+        sleep_after_s: float | None,
+        on_sleep: Callable[[], object],
+        on_awake: Callable[[RunningJob], object],
+    ) -> None:
+        self._engine = engine
+        self._fleet = fleet
+        self._log = log
+        self._sleep_after_s = sleep_after_s
+        self._on_sleep = on_sleep
+        self._on_awake = on_awake
+        self._waking: dict[int, list[RunningJob]] = {}
+        self._idle_since = [0.0] * len(fleet)
+        self.power_w = base_w + float(fleet.idle_power_w.sum())
+        """Of all servers without their jobs, and of what they share."""
+
+    def start(self) -> None:
+        """Every server is idle from now on."""
+        if self._sleep_after_s is not None:
+            for server in range(len(self._fleet)):
+                self.idle(server)
+
+    def idle(self, server: int) -> None:
+        """A server has lost its last job: it may fall asleep in a while."""
+        if self._sleep_after_s is None:
+            return
+        now_s = self._engine.now
+        self._idle_since[server] = now_s
+        self._engine.call_at(now_s + self._sleep_after_s, Order.SLEEP, server, self._sleep, (server, now_s))
+
+    def _sleep(self, idle: tuple[int, float]) -> None:
+        server, since_s = idle
+        fleet = self._fleet
+        if fleet.jobs_on[server] or fleet.asleep[server] or self._idle_since[server] != since_s:
+            return
+        fleet.asleep[server] = True
+        self.power_w += float(fleet.sleep_power_w[server] - fleet.idle_power_w[server])
+        self._log.add(self._engine.now, _SLEEP, -1, server, float(fleet.sleep_power_w[server]))
+        self._on_sleep()
+
+    def granted(self, server: int, running: RunningJob) -> None:
+        """A job was granted part of a server: wake it if need be, and let the job wait for that."""
+        if self._fleet.asleep[server]:
+            self._wake(server)
+        waking = self._waking.get(server)
+        if waking is not None:
+            waking.append(running)
+            running.waking_servers += 1
+
+    def forget(self, running: RunningJob) -> None:
+        """A job that waits for servers to wake was stopped; they wake all the same."""
+        if running.waking_servers:
+            for jobs in self._waking.values():
+                if running in jobs:
+                    jobs.remove(running)
+            running.waking_servers = 0
+
+    def _wake(self, server: int) -> None:
+        fleet, now_s = self._fleet, self._engine.now
+        fleet.asleep[server] = False
+        self.power_w += float(fleet.idle_power_w[server] - fleet.sleep_power_w[server])
+        latency_s = fleet.type(server).spec.wake_latency_s
+        self._log.add(now_s, _WAKE, -1, server, latency_s)
+        self._waking[server] = []
+        self._engine.call_at(now_s + latency_s, Order.AWAKE, server, self._awake, server)
+
+    def _awake(self, server: int) -> None:
+        self._log.add(self._engine.now, _AWAKE, -1, server, 0.0)
+        for running in self._waking.pop(server):
+            running.waking_servers -= 1
+            if not running.waking_servers:
+                self._on_awake(running)
+        if not self._fleet.jobs_on[server]:  # whoever it was woken for was stopped meanwhile
+            self.idle(server)
