@@ -10,6 +10,16 @@ from types import MappingProxyType
 from typing import Any
 
 from dcsim.errors import PolicyError
+from dcsim.policies.allocation import (
+    Allox,
+    FifoFastest,
+    FifoLastListed,
+    FinishTimeAllocation,
+    MaxMinFairness,
+    MaxMinThroughput,
+    MaxSumThroughput,
+    MinMakespan,
+)
 from dcsim.policies.base import EnergyPolicy, OrderingPolicy, PlacementPolicy
 from dcsim.policies.dynamic import Gittins, LeastAttainedService, ShortestRemaining, Tiresias
 from dcsim.policies.energy import CarbonShift, NoEnergyPolicy, PowerCap, SleepIdle
@@ -61,6 +71,8 @@ _BUILT_IN: tuple[PolicyClass, ...] = (Fifo, ShortestFirst, FirstFit, BestFit, Sp
 _BUILT_IN += (SmallestFirst, Priority, EarliestDeadline)
 _BUILT_IN += (ShortestRemaining, LeastAttainedService, Tiresias, Gittins)
 _BUILT_IN += (FairShare, DominantResourceFairness, FinishTimeFairness)
+_BUILT_IN += (MaxMinFairness, MaxMinThroughput, MaxSumThroughput, MinMakespan, FinishTimeAllocation)
+_BUILT_IN += (Allox, FifoFastest, FifoLastListed)
 _BUILT_IN += (NoEnergyPolicy, PowerCap, SleepIdle, CarbonShift)
 for _policy in _BUILT_IN:
     register(_policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dcsim.engine import Engine
 from dcsim.policies import DecidingPolicy
+from dcsim.policies.allocation import AllocationPolicy
 from dcsim.policies.preempting import PreemptingKeys
 from dcsim.simulation.attempts import Attempts
 from dcsim.simulation.deciding import DecidingDispatch
@@ -11,6 +12,7 @@ from dcsim.simulation.dispatch import Dispatch, ListDispatch
 from dcsim.simulation.ledger import Ledger
 from dcsim.simulation.placing import Placer
 from dcsim.simulation.record import RunRecord
+from dcsim.simulation.time_share import TimeShareDispatch
 
 __all__ = ["make_dispatch"]
 
@@ -19,8 +21,11 @@ def make_dispatch(engine: Engine, record: RunRecord, placer: Placer, attempts: A
     """Return what starts and stops jobs by the run's ordering policy."""
     inputs = record.inputs
     policy = inputs.policies.ordering
-    if not isinstance(policy, DecidingPolicy) and policy.preemptive:
+    if policy.preemptive and not isinstance(policy, DecidingPolicy | AllocationPolicy):
         policy = PreemptingKeys(policy, inputs.order_keys)
+    if isinstance(policy, AllocationPolicy):
+        ledger = Ledger(inputs, attempts, knows_progress=True)
+        return TimeShareDispatch(engine, policy, record, placer, attempts, ledger)
     if isinstance(policy, DecidingPolicy):
         ledger = Ledger(
             inputs,
