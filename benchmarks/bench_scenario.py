@@ -6,7 +6,7 @@ from typing import Any
 
 from dcsim.spec.scenario import Scenario
 
-__all__ = ["SERVERS_PER_RACK", "bench_scenario"]
+__all__ = ["SERVERS_PER_RACK", "WIDTHS", "bench_scenario"]
 
 SERVERS_PER_RACK = 10
 
@@ -16,7 +16,9 @@ _PRICE_USD_PER_MWH = (42, 40, 39, 39, 41, 47, 58, 62, 52, 41, 33, 28,
                       26, 25, 28, 35, 48, 66, 88, 92, 80, 66, 54, 47)  # fmt: skip
 
 
-def bench_scenario(jobs: int, servers: int, file_system_gb_per_s_a_server: float = 0.4) -> Scenario:
+def bench_scenario(
+    jobs: int, servers: int, file_system_gb_per_s_a_server: float = 0.4, ordering: str = "fifo"
+) -> Scenario:
     """Return the scenario; load, storage and network grow with the number of servers.
 
     At 90 % offered load, best fit, strict first come first served; gangs of 1 to 32 accelerators, a
@@ -53,13 +55,13 @@ def bench_scenario(jobs: int, servers: int, file_system_gb_per_s_a_server: float
             "arrivals": {"load": 0.9},
             "sizes": {"median_s": 900.0, "sigma": 1.0, "min_s": 30.0, "max_s": 7_200.0},
             "mix": [
-                {"profile": "images", "weight": 0.8, "widths": _WIDTHS},
-                {"profile": "language", "weight": 0.2, "widths": _WIDTHS},
+                {"profile": "images", "weight": 0.8, "widths": WIDTHS},
+                {"profile": "language", "weight": 0.2, "widths": WIDTHS},
             ],
         },
-        "policies": {"ordering": "fifo", "placement": "best_fit", "energy": "none"},
+        "policies": {"ordering": ordering, "placement": "best_fit", "energy": "none"},
     }
     return Scenario.model_validate(said)
 
 
-_WIDTHS = {1: 0.50, 2: 0.10, 4: 0.15, 8: 0.15, 16: 0.07, 32: 0.03}
+WIDTHS = {1: 0.50, 2: 0.10, 4: 0.15, 8: 0.15, 16: 0.07, 32: 0.03}

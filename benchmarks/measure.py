@@ -6,6 +6,7 @@ CPU time of the work alone (after imports), and the peak memory of the whole pro
 from __future__ import annotations
 
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from pathlib import Path
 
 __all__ = ["CASES", "Measurement", "main", "measure"]
 
-CASES = ("simpy", "dcsim", "dcsim-written", "dcsim-starved")
+CASES = ("simpy", "dcsim", "dcsim-written", "dcsim-starved", "one-device", "decisions", "waiting-ORDERING")
 """simpy: the yardstick. dcsim: scenario to result in memory. dcsim-written: and on disk.
-dcsim-starved: with a file system of a quarter of what the jobs want."""
+dcsim-starved: with a file system of a quarter of what the jobs want. one-device: `one_device_jobs`.
+decisions: placements on an index of free accelerators. waiting-ORDERING: all jobs there from the start."""
 
 _TIMEOUT_S = 1_800
 _STARVED_GB_PER_S = 0.1
@@ -34,6 +36,7 @@ class Measurement:
     utilisation: float
     """Of the accelerators; NaN for the yardstick."""
     wait_mean_s: float
+    jct_mean_s: float
     network_bytes: float
     warnings: int
 
@@ -50,10 +53,20 @@ def measure(case: str, jobs: int, servers: int = 1_000) -> Measurement:
 
 def main(case: str, jobs: int, servers: int) -> None:
     """Run the case here and print its measurement."""
-    values = _simpy(jobs) if case == "simpy" else _dcsim(case, jobs, servers)
+    if case == "simpy":
+        values = _simpy(jobs)
+    elif case == "decisions":
+        values = _decisions(jobs, servers)
+    else:
+        values = _dcsim(case, jobs, servers)
     # Linux counts ru_maxrss in KiB.
     values["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024.0
-    print(json.dumps(values))
+    print(json.dumps(_NOTHING | values))
+
+
+_NOTHING = {
+    "utilisation": math.nan, "wait_mean_s": math.nan, "jct_mean_s": math.nan, "network_bytes": 0.0, "warnings": 0,
+}  # fmt: skip
 
 
 def _simpy(jobs: int) -> dict[str, float]:
@@ -61,22 +74,35 @@ def _simpy(jobs: int) -> dict[str, float]:
 
     started = time.process_time()
     wait_s = run_simpy_queue(jobs)
-    cpu_s = time.process_time() - started
-    return {
-        "cpu_s": cpu_s, "utilisation": 0.9, "wait_mean_s": wait_s, "network_bytes": 0.0, "warnings": 0,
-    }  # fmt: skip
+    return {"cpu_s": time.process_time() - started, "utilisation": 0.9, "wait_mean_s": wait_s}
+
+
+def _decisions(decisions: int, servers: int) -> dict[str, float]:
+    from benchmarks.placements import full_cluster, turn_over
+
+    cluster = full_cluster(servers)
+    started = time.process_time()
+    turn_over(cluster, decisions)
+    return {"cpu_s": time.process_time() - started}
 
 
 def _dcsim(case: str, jobs: int, servers: int) -> dict[str, float]:
     from benchmarks.bench_profiles import bench_profiles
     from benchmarks.bench_scenario import bench_scenario
+    from benchmarks.one_device_jobs import one_device_table, waiting_table
     from dcsim.results import write_run
     from dcsim.simulation import simulate
 
     started = time.process_time()
     bandwidth = _STARVED_GB_PER_S if case == "dcsim-starved" else _STANDARD_GB_PER_S
-    scenario = bench_scenario(jobs, servers, bandwidth)
-    result = simulate(scenario, 1, profiles=bench_profiles())
+    ordering = case.removeprefix("waiting-") if case.startswith("waiting-") else "fifo"
+    scenario = bench_scenario(jobs, servers, bandwidth, ordering)
+    table = None
+    if case == "one-device":
+        table = one_device_table(jobs, servers)
+    elif case.startswith("waiting-"):
+        table = waiting_table(jobs)
+    result = simulate(scenario, 1, profiles=bench_profiles(), jobs=table)
     if case == "dcsim-written":
         with tempfile.TemporaryDirectory() as folder:
             write_run(result, Path(folder) / "run", scenario=scenario, base_dir=Path())
@@ -87,6 +113,7 @@ def _dcsim(case: str, jobs: int, servers: int) -> dict[str, float]:
         "cpu_s": cpu_s,
         "utilisation": float(result.summary["accelerator_utilisation"]),
         "wait_mean_s": float(result.summary["wait_mean_s"]),
+        "jct_mean_s": float(result.summary["jct_mean_s"]),
         "network_bytes": float(result.jobs["network_bytes"].sum()),
         "warnings": len(result.warnings),
     }

@@ -14,15 +14,20 @@ from typer.models import OptionInfo
 from dcsim.cli import app
 from dcsim.facility.hardware import CATALOGUE, Accelerator
 from dcsim.policies import known_policies
+from dcsim.policies.base import ALL_MAY_PASS
 from dcsim.policies.registry import PolicyClass
 from dcsim.results import schema
 from dcsim.spec import json_schema, json_schema_text
 from dcsim.workload.readers.native import column_reference
+from dcsim.workload.readers.reference import formats_reference
+from scripts.policy_drawings import policy_drawings
+from scripts.policy_examples import POLICY_EXAMPLES
 
 __all__ = ["SCHEMA_FILE", "generated_files", "main"]
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = Path("docs/reference")
+DRAWINGS = Path("docs/images/policies")
 SCHEMA_FILE = Path("scenarios/scenario.schema.json")
 NOTE = (
     "<!-- Generated from the code by scripts/generate_reference.py (`make reference`); do not edit. -->\n\n"
@@ -40,7 +45,8 @@ def generated_files() -> dict[Path, str]:
         "traces.md": _traces(),
     }
     files = {REFERENCE / name: NOTE + text for name, text in pages.items()}
-    return {**files, SCHEMA_FILE: json_schema_text()}
+    drawings = {DRAWINGS / name: text for name, text in policy_drawings().items()}
+    return {**files, **drawings, SCHEMA_FILE: json_schema_text()}
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -133,17 +139,47 @@ def _figures(accelerator: Accelerator) -> list[list[str]]:
 
 
 def _policies() -> str:
-    text = "# Policies\n\nNames for `policies:` of a scenario and for the options of `dcsim run` and `dcsim compare`.\n"
-    for kind in ("ordering", "placement", "energy"):
-        rows = [_policy(name, policy) for name, policy in sorted(known_policies(kind).items())]
-        text += f"\n## {kind}\n\n{_table(['name', 'what it does', 'aims at', 'parameters', 'source'], rows)}"
+    text = (
+        "# Policies\n\nNames for `policies:` of a scenario and for the options of `dcsim run` and `dcsim compare`. "
+        "Below each table every policy decides the same worked example.\n"
+    )
+    header = ["name", "what it does", "aims at", "needs to know", "a decision costs", "parameters", "source"]
+    for kind, example in POLICY_EXAMPLES.items():
+        known = sorted(known_policies(kind).items())
+        text += f"\n## {kind}\n\n{_table(header, [_policy(name, policy) for name, policy in known])}"
+        text += f"\n{example}\n"
+        for name, policy in known:
+            text += f"\n### {name}\n\n{inspect.getdoc(policy)}\n"
+            text += _parameters(policy)
+            text += f"\n![What {name} decides](../images/policies/{kind}-{name}.svg)\n"
     return text
 
 
+def _parameters(policy: PolicyClass) -> str:
+    if not inspect.signature(policy).parameters:
+        return ""
+    said = (inspect.getdoc(policy.__init__) or "").partition("Raises:")[0].strip()
+    return f"\nParameters: {said.removeprefix('Take ')}\n"
+
+
 def _policy(name: str, policy: PolicyClass) -> list[str]:
-    given = [f"`{item.name}={item.default}`" for item in inspect.signature(policy).parameters.values()]
+    given = [
+        f"`{item.name}={_shown(item.default)}`" for item in inspect.signature(policy).parameters.values()
+    ]
     summary = (inspect.getdoc(policy) or "").partition("\n\n")[0]
-    return [f"`{name}`", summary, policy.optimises, ", ".join(given), policy.source]
+    return [
+        f"[`{name}`](#{name})",
+        summary,
+        policy.optimises,
+        policy.needs,
+        policy.complexity,
+        ", ".join(given),
+        policy.source,
+    ]
+
+
+def _shown(default: object) -> object:
+    return "all" if default == ALL_MAY_PASS else default
 
 
 # Results
@@ -243,7 +279,7 @@ def _traces() -> str:
         "# Native traces\n\nCSV (UTF-8, header) or Parquet with the columns below; `dcsim trace import` writes it from "
         "published formats, `dcsim trace describe` says what is in it.\n\n"
     )
-    return head + column_reference()
+    return head + column_reference() + formats_reference()
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from dcsim.cli.imports import import_cluster, import_trace
+from dcsim.cli.imports import import_cluster, import_rates, import_trace
 from dcsim.cli.outcome import CleanGroup
 from dcsim.cli.runs import compare, replay, report, run
 from dcsim.cli.scenarios import check, schema
@@ -25,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_trace = typer.Typer(help="Read job traces.", no_args_is_help=True)
+_trace = typer.Typer(help="Read job traces and measured rates.", no_args_is_help=True)
 _cluster = typer.Typer(help="Read descriptions of clusters.", no_args_is_help=True)
 _profile = typer.Typer(help="Read cost profiles.", no_args_is_help=True)
 
@@ -63,6 +63,7 @@ app.add_typer(_profile, name="profile", rich_help_panel=_LOOK_UP)
 app.command(rich_help_panel=_LOOK_UP)(version)
 _trace.command("import")(import_trace)
 _trace.command("describe")(describe_trace)
+_trace.command("rates")(import_rates)
 _cluster.command("import")(import_cluster)
 _profile.command("show")(show_profile)
 

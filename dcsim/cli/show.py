@@ -17,7 +17,8 @@ __all__ = ["describe_trace", "hardware", "policies", "show_profile", "version"]
 
 Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="One accelerator, with its sources.")]
 Form = Annotated[
-    TraceFormat, typer.Option("--format", metavar="FORMAT", help="Of the file: native, openb or philly.")
+    TraceFormat,
+    typer.Option("--format", metavar="FORMAT", help="Of the file: native, or another that `import` takes."),
 ]
 ProfileFile = Annotated[
     str, typer.Argument(metavar="FILE", help="JSON file, or the name of a profile kept in dcsim.")

@@ -39,6 +39,21 @@ class EventLog:
         self._server.append(server)
         self._value.append(value)
 
+    def extend(
+        self,
+        time_s: npt.NDArray[np.float64],
+        kind: npt.NDArray[np.integer],
+        job: npt.NDArray[np.integer],
+        server: npt.NDArray[np.integer],
+        value: npt.NDArray[np.float64],
+    ) -> None:
+        """Append many events, columns (K,) of what `add` takes."""
+        self._time_s.frombytes(time_s.astype(np.float64).tobytes())
+        self._kind.frombytes(kind.astype(np.int16).tobytes())
+        self._job.frombytes(job.astype(np.int32).tobytes())
+        self._server.frombytes(server.astype(np.int32).tobytes())
+        self._value.frombytes(value.astype(np.float64).tobytes())
+
     def columns(self) -> dict[str, npt.NDArray[np.generic]]:
         """Return the columns by name; they share the log's memory, so add nothing afterwards."""
         return {

@@ -161,6 +161,16 @@ CATALOGUE_ROWS: tuple[CatalogueRow, ...] = (
         "RTX6000",
     ),
     CatalogueRow(
+        "K80", "gpu", {"fp64": 1.455, "fp32": 4.365}, 12 * _GB, 240.0, 16.0, 25.0, 150.0,
+        _sources(
+            "NVIDIA Tesla K80 datasheet (2014): 8.73 and 2.91 TFLOP/s, 480 GB/s, 24 GB and 300 W a board of two"
+            " devices, halved",
+            "PCI Express 3.0 x16: 32 GB/s both directions (NVIDIA Tesla K80 board specification, 2015), halved",
+            _SMI,
+        ),
+        "P100",
+    ),
+    CatalogueRow(
         "P100", "gpu", {"fp64": 4.7, "fp32": 9.3, "fp16": 18.7}, 16 * _GB, 732.0, 16.0, 26.0, 250.0,
         _sources(
             "NVIDIA Tesla P100 PCIe datasheet (2016)",

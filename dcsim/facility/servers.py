@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +14,22 @@ from dcsim.errors import GuardError
 from dcsim.facility.hardware import Accelerator
 from dcsim.spec.cluster import ClusterSpec, ServerSpec
 
-__all__ = ["SHARE_UNITS", "Fleet", "Held", "ServerType", "quantised_w", "share_units"]
+__all__ = ["SHARE_UNITS", "Fleet", "Held", "ServerType", "exact_host", "quantised_w", "share_units"]
 
 SHARE_UNITS = 1000
 """Parts of a device that can be asked for are counted in thousandths."""
 _POWER_STEPS_PER_W = 2.0**22
+_STEPS_PER_CORE = 2.0**20
+_SHARE_SLACK = 1e-6
+"""Of a thousandth: 0.55 * 1000 is a hair above 550, and means 550."""
+_MOST_KINDS = 63
 
 Held = tuple[int, int, int]
-"""(server, whole devices, slot of the shared device or -1) held by one job on one server."""
+"""(server, whole devices, which) held by one job on one server.
+
+`which` is the number of the shared device, or below 0 for whole ones: -1 where the fleet does not tell
+its devices apart, else -1 - mask with bit d set for device d.
+"""
 
 
 def quantised_w(power_w: float) -> float:
@@ -34,8 +44,25 @@ def quantised_w(power_w: float) -> float:
 
 
 def share_units(share: float) -> int:
-    """Return a fraction of a device in thousandths, at least one, rounded up."""
-    return max(1, -int(-share * SHARE_UNITS // 1))
+    """Return a fraction of a device in thousandths, at least one, rounded up.
+
+    >>> share_units(0.55), share_units(0.3334), share_units(1e-9)
+    (550, 334, 1)
+    """
+    return max(1, math.ceil(share * SHARE_UNITS - _SHARE_SLACK))
+
+
+def exact_host(cores: float, memory_bytes: float) -> tuple[float, float]:
+    """Return cores in whole 2^-20 and memory in whole bytes, rounded down.
+
+    Sums and differences of such numbers are exact up to 2^33 cores and 9 PB, so what was taken and
+    given back in any order leaves nothing behind; parts of a server never add up to more than it.
+
+    >>> cores, _ = exact_host(64 / 3, 0.0)
+    >>> 64.0 - cores - cores - cores >= 0.0
+    True
+    """
+    return math.floor(cores * _STEPS_PER_CORE) / _STEPS_PER_CORE, float(math.floor(memory_bytes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +111,97 @@ class Fleet:
         self.total = np.array([t.spec.accelerators for t in self.types], dtype=np.int64)[kind]
         self.free_bytes = bytearray(self.total.astype(np.uint8).tobytes())
         self.free = np.frombuffer(self.free_bytes, dtype=np.uint8)
-        self.cpu_cores = np.array([t.spec.cpu_cores for t in self.types])[kind]
-        self.memory_bytes = np.array([t.spec.memory_bytes for t in self.types])[kind]
+        host = [exact_host(t.spec.cpu_cores, t.spec.memory_bytes) for t in self.types]
+        self.cpu_cores = np.array([cores for cores, _ in host])[kind]
+        self.memory_bytes = np.array([memory for _, memory in host])[kind]
         self.free_cpu = self.cpu_cores.copy()
         self.free_memory = self.memory_bytes.copy()
         self.largest_share = (self.total > 0).astype(np.float64)
         self.asleep = np.zeros(len(kind), dtype=bool)
         self.jobs_on = [0] * len(kind)
-        self._shared: dict[int, dict[int, int]] = {}
-        """server -> slot -> free thousandths of a device that is being shared."""
+        self.units: npt.NDArray[np.int16] | None = None
+        """(S, G) free thousandths of each device, G the most a server has; None without shares."""
+        self.kinds: npt.NDArray[np.uint64] | None = None
+        """(S,) bit 0: parts of devices are in use; bit n: a job holds n devices; None: not tracked."""
+        self._kind_counts: dict[tuple[int, int], int] = {}
         self.idle_power_w = np.array([t.idle_power_w for t in self.types])[kind]
         self.sleep_power_w = np.array([t.sleep_power_w for t in self.types])[kind]
-        self.has_shares = False
-        self.track_cpu_memory = False
+        self._track_cpu_memory = False
+        self._plain = True
+        """Whole devices are all there is to count."""
+
+    def _set_plain(self) -> None:
+        self._plain = self.units is None and self.kinds is None and not self._track_cpu_memory
+
+    @property
+    def track_cpu_memory(self) -> bool:
+        """Whether cores and memory are counted."""
+        return self._track_cpu_memory
+
+    @track_cpu_memory.setter
+    def track_cpu_memory(self, tracked: bool) -> None:
+        self._must_be_idle("track_cpu_memory")
+        self._track_cpu_memory = tracked
+        self._set_plain()
+
+    @property
+    def has_shares(self) -> bool:
+        """Whether parts of devices can be taken: then each device is told apart. Set it on an idle fleet."""
+        return self.units is not None
+
+    @has_shares.setter
+    def has_shares(self, shared: bool) -> None:
+        self._must_be_idle("has_shares")
+        most = int(self.total.max(initial=0))
+        whole = np.where(np.arange(most) < self.total[:, None], SHARE_UNITS, 0).astype(np.int16)
+        self.units = whole if shared else None
+        self._set_plain()
+
+    @property
+    def track_kinds(self) -> bool:
+        """Whether `kinds` is kept up. Set it on an idle fleet."""
+        return self.kinds is not None
+
+    @track_kinds.setter
+    def track_kinds(self, tracked: bool) -> None:
+        self._must_be_idle("track_kinds")
+        self.kinds = np.zeros(len(self), dtype=np.uint64) if tracked else None
+        self._set_plain()
+
+    def _must_be_idle(self, what: str) -> None:
+        if any(self.jobs_on):
+            msg = f"{what} of a fleet with jobs on it -> expected an idle fleet"
+            raise GuardError(msg)
+
+    def columns(self) -> dict[str, Any]:
+        """Return what a placement policy may see, by the names of `ClusterView`: live, not writeable."""
+        columns = {
+            "total_accelerators": self.total,
+            "rack": self.rack,
+            "rack_start": self.rack_start,
+            "free_accelerators": self.free,
+            "asleep": self.asleep,
+            "free_cpu_cores": self.free_cpu,
+            "free_memory_bytes": self.free_memory,
+            "largest_free_share": self.largest_share,
+            "cpu_cores": self.cpu_cores,
+            "memory_bytes": self.memory_bytes,
+            "free_units": self.units,
+            "job_kinds": self.kinds,
+            "accelerator_type": self._accelerator_types(),
+        }
+        views = {name: column.view() for name, column in columns.items() if column is not None}
+        for view in views.values():
+            view.flags.writeable = False
+        return views
+
+    def _accelerator_types(self) -> npt.NDArray[np.int64]:
+        """Return (S,) a code for the accelerators of each server, -1 where it has none."""
+        names = [t.accelerator.name if t.accelerator else "" for t in self.types]
+        codes = {name: code for code, name in enumerate(dict.fromkeys(name for name in names if name))}
+        of_type = np.array([codes.get(name, -1) for name in names], dtype=np.int64)
+        column: npt.NDArray[np.int64] = of_type[np.array(self.type_of)]
+        return column
 
     def __len__(self) -> int:
         return len(self.type_of)
@@ -120,91 +225,147 @@ class Fleet:
 
     def used_units(self) -> npt.NDArray[np.int64]:
         """Return (S,) what jobs hold of each server's devices, in thousandths of a device."""
-        used: npt.NDArray[np.int64] = (self.total - self.free.astype(np.int64)) * SHARE_UNITS
-        for server, slots in self._shared.items():
-            used[server] -= sum(slots.values())
+        if self.units is not None:
+            free = self.units.sum(axis=1, dtype=np.int64)
+        else:
+            free = self.free.astype(np.int64) * SHARE_UNITS
+        used: npt.NDArray[np.int64] = self.total * SHARE_UNITS - free
         return used
 
     def take(self, server: int, devices: int, cpu: float, memory: float) -> Held:
-        """Give `devices` whole devices, cores and bytes of one server to a job.
+        """Give `devices` whole devices, cores and bytes of one server to a job: the first free ones.
 
         Raises:
-            GuardError: there is less free.
+            GuardError: there is less free; then nothing is taken.
         """
-        free = self.free_bytes[server] - devices
-        if free < 0:
-            msg = f"server {self.names[server]}: {devices} accelerators wanted, {free + devices} free"
+        free = self.free_bytes[server]
+        if free < devices:
+            msg = f"server {self.names[server]}: {devices} accelerators wanted, {free} free"
             raise GuardError(msg)
-        self.free_bytes[server] = free
-        if self.has_shares:
-            self._update_share(server)
-        if self.track_cpu_memory:
-            self._take_host(server, cpu, memory)
-        self.jobs_on[server] += 1
-        return (server, devices, -1)
+        if self._plain:  # by far the most frequent case
+            self.free_bytes[server] = free - devices
+            self.jobs_on[server] += 1
+            return (server, devices, -1)
+        which = -1
+        if self.units is not None and devices:
+            whole = np.flatnonzero(self.units[server] == SHARE_UNITS)[:devices].tolist()
+            which -= sum(1 << device for device in whole)
+        held = (server, devices, which)
+        self.retake(held, 0, cpu, memory)
+        return held
 
-    def take_share(self, server: int, units: int, cpu: float, memory: float) -> Held:
-        """Give a part of one device: of the tightest shared device that fits, else of a whole one.
+    def take_share(self, server: int, units: int, cpu: float, memory: float, device: int = -1) -> Held:
+        """Give a part of one device: of `device`, or of the tightest that fits, the first of equals.
 
         Raises:
-            GuardError: no device of the server has that much free.
+            GuardError: the device, or each of the server's, has less free; then nothing is taken.
         """
-        slots = self._shared.setdefault(server, {})
-        fitting = [(free, slot) for slot, free in slots.items() if free >= units]
-        if fitting:
-            free, slot = min(fitting)
-        else:
-            if not self.free_bytes[server]:
-                msg = f"server {self.names[server]}: no device has {units}/{SHARE_UNITS} free"
-                raise GuardError(msg)
-            self.free_bytes[server] -= 1
-            slot = next(number for number in range(len(slots) + 1) if number not in slots)
-            free = SHARE_UNITS
-        slots[slot] = free - units
-        self._update_share(server)
-        self._take_host(server, cpu, memory)
+        if self.units is None:
+            self.has_shares = True
+        if device < 0:
+            free = self._free_units(server)
+            fitting = [(left, number) for number, left in enumerate(free) if left >= units]
+            device = min(fitting)[1] if fitting else -1
+        held = (server, 0, device)
+        if device < 0:
+            msg = f"server {self.names[server]}: no device has {units}/{SHARE_UNITS} free"
+            raise GuardError(msg)
+        self.retake(held, units, cpu, memory)
+        return held
+
+    def _free_units(self, server: int) -> list[int]:
+        """Return the free thousandths of each device of a server."""
+        if self.units is None:
+            return []
+        free: list[int] = self.units[server, : self.total[server]].tolist()
+        return free
+
+    def retake(self, held: Held, units: int, cpu: float, memory: float) -> None:
+        """Take again, device by device, what `give_back` freed: the fleet is as it was before that.
+
+        Args:
+            held: from `take` or `take_share`, given back since.
+            units: thousandths, where `held` is a part of a device.
+            cpu: cores.
+            memory: bytes.
+
+        Raises:
+            GuardError: some of it is not free any more; then nothing is taken.
+        """
+        server, devices, which = held
+        self._must_be_free(held, units)
+        if self._track_cpu_memory:
+            self._take_host(server, cpu, memory)
+        self._change_devices(held, -units)
         self.jobs_on[server] += 1
-        return (server, 0, slot)
+        if self.kinds is not None:
+            self._count_kind(server, devices if which < 0 else -1, 1)
 
     def give_back(self, held: Held, units: int, cpu: float, memory: float) -> None:
         """Free what `take` or `take_share` gave."""
-        server, devices, slot = held
-        if slot >= 0:
-            slots = self._shared[server]
-            slots[slot] += units
-            if slots[slot] == SHARE_UNITS:
-                del slots[slot]
-                self.free_bytes[server] += 1
-        else:
+        server, devices, which = held
+        if self._plain:
             self.free_bytes[server] += devices
-        if self.has_shares:
-            self._update_share(server)
-        if self.track_cpu_memory:
-            self.free_cpu[server] += cpu
-            self.free_memory[server] += memory
-        self.jobs_on[server] -= 1
-        if self.track_cpu_memory and not self.jobs_on[server]:
-            # Sums of fractions drift; an empty server has all of its own again.
-            self.free_cpu[server] = self.cpu_cores[server]
-            self.free_memory[server] = self.memory_bytes[server]
-
-    def _take_host(self, server: int, cpu: float, memory: float) -> None:
-        if not self.track_cpu_memory:
+            self.jobs_on[server] -= 1
             return
-        self.free_cpu[server] -= cpu
-        self.free_memory[server] -= memory
-        # Shares of a server are sums of fractions: forgive rounding, not a core.
-        short_cpu = self.free_cpu[server] < -1e-9 * self.cpu_cores[server]
-        if short_cpu or self.free_memory[server] < -1e-9 * self.memory_bytes[server]:
-            msg = f"server {self.names[server]}: {cpu} cores, {memory} bytes wanted, not free"
+        self._change_devices(held, units, freed=True)
+        if self._track_cpu_memory:
+            cores, whole_bytes = exact_host(cpu, memory)
+            self.free_cpu[server] += cores
+            self.free_memory[server] += whole_bytes
+        self.jobs_on[server] -= 1
+        if self.kinds is not None:
+            self._count_kind(server, devices if which < 0 else -1, -1)
+
+    def _must_be_free(self, held: Held, units: int) -> None:
+        server, devices, which = held
+        if which < 0:
+            enough = self.free_bytes[server] >= devices
+            if enough and self.units is not None:
+                row = self.units[server]
+                enough = all(row[device] == SHARE_UNITS for device in _devices_of(which))
+        else:
+            free = self._free_units(server)
+            enough = which < len(free) and free[which] >= units
+        if not enough:
+            what = f"{units}/{SHARE_UNITS} of device {which}" if which >= 0 else f"{devices} accelerators"
+            msg = f"server {self.names[server]}: {what} wanted, not free"
             raise GuardError(msg)
 
-    def _update_share(self, server: int) -> None:
-        slots = self._shared.get(server)
-        if self.free_bytes[server]:
-            self.largest_share[server] = 1.0
+    def _change_devices(self, held: Held, units: int, *, freed: bool = False) -> None:
+        """Free devices, or `units` more thousandths of one; or take them."""
+        server, devices, which = held
+        if self.units is None:
+            self.free_bytes[server] += devices if freed else -devices
+            return
+        row = self.units[server]
+        if which >= 0:
+            was_whole = row[which] == SHARE_UNITS
+            row[which] += units
+            self.free_bytes[server] += int(row[which] == SHARE_UNITS) - int(was_whole)
         else:
-            self.largest_share[server] = max(slots.values()) / SHARE_UNITS if slots else 0.0
+            for device in _devices_of(which):
+                row[device] = SHARE_UNITS if freed else 0
+            self.free_bytes[server] += devices if freed else -devices
+        self.largest_share[server] = row.max() / SHARE_UNITS if len(row) else 0.0
+
+    def _take_host(self, server: int, cpu: float, memory: float) -> None:
+        cores, whole_bytes = exact_host(cpu, memory)
+        if self.free_cpu[server] < cores or self.free_memory[server] < whole_bytes:
+            msg = f"server {self.names[server]}: {cpu} cores, {memory} bytes wanted, not free"
+            raise GuardError(msg)
+        self.free_cpu[server] -= cores
+        self.free_memory[server] -= whole_bytes
+
+    def _count_kind(self, server: int, devices: int, change: int) -> None:
+        """Count a job that holds `devices` (-1: a part of one) on a server; CPU-only jobs are of no kind."""
+        if devices == 0 or self.kinds is None:
+            return
+        kind = min(max(devices, 0), _MOST_KINDS)
+        count = self._kind_counts.get((server, kind), 0) + change
+        self._kind_counts[server, kind] = count
+        bits = int(self.kinds[server])
+        self.kinds[server] = bits | (1 << kind) if count else bits & ~(1 << kind)
 
     def check(self) -> None:
         """Prove capacities.
@@ -212,18 +373,29 @@ class Fleet:
         Raises:
             GuardError: something is over-allocated or negative.
         """
-        shared = np.zeros(len(self), dtype=np.int64)
-        for server, slots in self._shared.items():
-            shared[server] = len(slots)
-            if any(not 0 <= free < SHARE_UNITS for free in slots.values()):
-                msg = f"server {self.names[server]}: shared devices {slots} out of range"
-                raise GuardError(msg)
-        over = np.flatnonzero(self.free.astype(np.int64) + shared > self.total)
-        low = np.flatnonzero(self.free_cpu < -1e-6)
-        bad = np.concatenate([over, low])
-        if len(bad):
-            msg = f"server {self.names[int(bad[0])]}: more in use or free than it has"
+        bad = (self.free > self.total) | (self.free_cpu < 0.0) | (self.free_memory < 0.0)
+        bad |= (self.free_cpu > self.cpu_cores) | (self.free_memory > self.memory_bytes)
+        if self.units is not None:
+            there = np.arange(self.units.shape[1]) < self.total[:, None]
+            bad |= ((self.units < 0) | (self.units > np.where(there, SHARE_UNITS, 0))).any(axis=1)
+            bad |= (self.units == SHARE_UNITS).sum(axis=1) != self.free
+        if bad.any():
+            msg = f"server {self.names[int(bad.argmax())]}: more in use or free than it has"
             raise GuardError(msg)
+
+
+def _devices_of(which: int) -> list[int]:
+    """Return the numbers of the whole devices that a `Held` names.
+
+    >>> _devices_of(-1 - 0b1010)
+    [1, 3]
+    """
+    mask, devices = -1 - which, []
+    while mask:
+        low = mask & -mask
+        devices.append(low.bit_length() - 1)
+        mask ^= low
+    return devices
 
 
 def _server_type(spec: ServerSpec, catalogue: Mapping[str, Accelerator]) -> ServerType:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 __all__ = ["ActiveJobs", "Decision", "TenantsView"]
 
+Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -83,3 +84,6 @@ class Decision:
     """Whether a job that does not fit may push out those that come after it in `order`."""
     again_s: float = float("inf")
     """When to decide again although nothing happens."""
+    move: Bools | None = None
+    """(K,) running jobs to be placed anew although they keep width and type: one for which the placement policy
+    now names other servers is stopped and started there, the others go on; None: nobody."""

@@ -103,10 +103,29 @@ class PlacementPolicy(ABC):
     name: ClassVar[str]
     optimises: ClassVar[str]
     source: ClassVar[str]
+    needs: ClassVar[str] = "what is free on each server"
+    """What it has to know of servers and jobs."""
+    complexity: ClassVar[str] = "O(servers)"
+    """Cost of a decision."""
+    draws: ClassVar[bool] = False
+    """Whether `request.draw` is filled."""
+    weighs_types: ClassVar[bool] = False
+    """Whether it is asked once for all accelerator types that suit, with `request.speed`, instead of once
+    for each type in turn."""
+    counts_kinds: ClassVar[bool] = False
+    """Whether `view.job_kinds` is kept up."""
+    knows_demand: ClassVar[bool] = False
+    """Whether `view.demand` is told."""
+    knows_links: ClassVar[bool] = False
+    """Whether `view.link_loads` is told."""
 
     @abstractmethod
     def place(self, request: PlacementRequest, view: ClusterView) -> Placement | None:
         """Return the whole gang's servers, or None. Must be deterministic and keep no state."""
+
+    def device(self, request: PlacementRequest, view: ClusterView, server: int) -> int:
+        """Return the device of `server` on which a part is taken, or -1: the tightest that fits."""
+        return -1
 
 
 class EnergyPolicy(ABC):
@@ -115,6 +134,10 @@ class EnergyPolicy(ABC):
     name: ClassVar[str]
     optimises: ClassVar[str]
     source: ClassVar[str]
+    needs: ClassVar[str] = "nothing"
+    """What it has to know of jobs and grid."""
+    complexity: ClassVar[str] = "O(1) a job"
+    """Cost of a decision."""
     holds_jobs: ClassVar[bool] = False
     """Whether `eligible_s` may hold a job back (asked only for jobs with slack)."""
 

@@ -14,7 +14,7 @@ from dcsim.policies.base import ALL_MAY_PASS, DynamicOrdering
 from dcsim.policies.gittins import gittins_index
 from dcsim.policies.views import JobsView
 
-__all__ = ["Gittins", "LeastAttainedService", "ShortestRemaining", "Tiresias"]
+__all__ = ["Gittins", "LeastAttainedService", "ShortestRemaining", "Tiresias", "checked_round_s"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,8 +30,8 @@ class ShortestRemaining(DynamicOrdering):
     knows_progress: ClassVar[bool] = True
 
     def keys_now(self, jobs: JobsView, active: ActiveJobs) -> Floats:
-        """Return the ideal run times left, in s."""
-        return jobs.estimated_duration_s[active.row] * active.left_fraction
+        """Return the ideal run times left, in s, to the microsecond: equal ones go by submission, not by rounding."""
+        return np.round(jobs.estimated_duration_s[active.row] * active.left_fraction, 6)
 
 
 class LeastAttainedService(DynamicOrdering):

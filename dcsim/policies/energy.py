@@ -52,6 +52,7 @@ class SleepIdle(EnergyPolicy):
     name: ClassVar[str] = "sleep_idle"
     optimises: ClassVar[str] = "idle energy"
     source: ClassVar[str] = "Meisner, Gold, Wenisch, PowerNap, ASPLOS (2009)"
+    complexity: ClassVar[str] = "O(log servers) each time a server is idle"
 
     def __init__(self, *, after_s: float = 300.0) -> None:
         """Take `after_s`, the idle time before sleep, > 0.
@@ -76,6 +77,8 @@ class CarbonShift(EnergyPolicy):
     name: ClassVar[str] = "carbon_shift"
     optimises: ClassVar[str] = "operational carbon of deferrable jobs"
     source: ClassVar[str] = "Wiesner et al., Let's Wait Awhile, Middleware (2021)"
+    needs: ClassVar[str] = "the forecast of carbon intensity; run times and slack"
+    complexity: ClassVar[str] = "O(hours of slack) a job"
     holds_jobs: ClassVar[bool] = True
 
     def eligible_s(self, job: JobView, grid: GridView) -> float:

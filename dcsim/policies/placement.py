@@ -8,54 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.policies.base import PlacementPolicy
+from dcsim.policies.gangs import fewest_servers, fill, on_one_server, tightest
 from dcsim.policies.views import ClusterView, Placement, PlacementRequest
 
-__all__ = ["BestFit", "FirstFit", "RackLocal", "Spread"]
+__all__ = ["BestFit", "FirstFit", "RackLocal", "Spread", "WorstFit"]
 
 Ints = npt.NDArray[np.int64]
-
-
-def _single(server: int, request: PlacementRequest) -> Placement:
-    return ((server, request.accelerators),)
-
-
-def _greedy(servers: Ints, room: Ints, request: PlacementRequest) -> Placement | None:
-    """Fill `servers` in the given order until the gang is complete; None if it does not fit."""
-    limit = request.max_servers or len(servers)
-    chosen = servers[:limit]
-    filled = np.cumsum(room[chosen])
-    if not len(filled) or filled[-1] < request.accelerators:
-        return None
-    last = int(np.searchsorted(filled, request.accelerators))
-    counts = room[chosen[: last + 1]].copy()
-    counts[-1] -= filled[last] - request.accelerators
-    return tuple(sorted(zip(chosen[: last + 1].tolist(), counts.tolist(), strict=True)))
-
-
-def _tightest(room: Ints, need: int) -> int:
-    """Return the first server with the smallest sufficient room, or -1."""
-    server = int(np.where(room >= need, room, np.iinfo(np.int64).max).argmin())
-    return server if room[server] >= need else -1
-
-
-def _fewest(room: Ints, request: PlacementRequest) -> Placement | None:
-    """Place a gang wider than any server's room on as few servers as can hold it."""
-    if request.max_servers == 1 or request.accelerators == 0:
-        return None
-    servers = np.flatnonzero(room)
-    servers = servers[np.argsort(-room[servers], kind="stable")]
-    placement = _greedy(servers, room, request)
-    if placement is None or len(placement) == 1:
-        return placement
-    # The gang's rest goes where it leaves the least stranded room, by best fit.
-    emptied = [server for server, count in placement if count == room[server]]
-    rest = request.accelerators - int(room[emptied].sum())
-    if rest == 0:
-        return placement
-    left = room.copy()
-    left[emptied] = 0
-    full = [(server, int(room[server])) for server in emptied]
-    return tuple(sorted([*full, (_tightest(left, rest), rest)]))
 
 
 class FirstFit(PlacementPolicy):
@@ -64,6 +22,8 @@ class FirstFit(PlacementPolicy):
     name: ClassVar[str] = "first_fit"
     optimises: ClassVar[str] = "decision time"
     source: ClassVar[str] = "D. S. Johnson, Near-optimal bin packing algorithms, MIT (1973)"
+    needs: ClassVar[str] = "free accelerators of each server"
+    complexity: ClassVar[str] = "O(accelerators of a server), else O(servers)"
 
     def place(self, request: PlacementRequest, view: ClusterView) -> Placement | None:
         """Return the first fitting server or servers in index order."""
@@ -72,17 +32,17 @@ class FirstFit(PlacementPolicy):
             found = [view.find_free(free) for free in range(need, view.largest_server + 1)]
             servers = [server for server in found if server >= 0]
             if servers:
-                return _single(min(servers), request)
+                return on_one_server(min(servers), request)
             if need == 1 or request.max_servers == 1:
                 return None
         room = view.room(request)
         server = int((room >= need).argmax())
         if room[server] >= need:
-            return _single(server, request)
+            return on_one_server(server, request)
         if request.max_servers == 1 or request.accelerators == 0:
             return None
         # Under a limit on servers the first ones can be too small where others would do.
-        return _greedy(np.flatnonzero(room), room, request) or _fewest(room, request)
+        return fill(np.flatnonzero(room), room, request) or fewest_servers(room, request)
 
 
 class BestFit(PlacementPolicy):
@@ -91,6 +51,8 @@ class BestFit(PlacementPolicy):
     name: ClassVar[str] = "best_fit"
     optimises: ClassVar[str] = "room kept whole for wide gangs"
     source: ClassVar[str] = "D. S. Johnson, Near-optimal bin packing algorithms, MIT (1973)"
+    needs: ClassVar[str] = "free accelerators of each server"
+    complexity: ClassVar[str] = "O(accelerators of a server), else O(servers)"
 
     def place(self, request: PlacementRequest, view: ClusterView) -> Placement | None:
         """Return the tightest server, or the fewest servers with most room."""
@@ -104,8 +66,42 @@ class BestFit(PlacementPolicy):
             if need == 1 or request.max_servers == 1:
                 return None
         room = view.room(request)
-        server = _tightest(room, need)
-        return _single(server, request) if server >= 0 else _fewest(room, request)
+        server = tightest(room, need)
+        return on_one_server(server, request) if server >= 0 else fewest_servers(room, request)
+
+
+class WorstFit(PlacementPolicy):
+    """The server with the most free room; a wider gang takes all there is on one such after another."""
+
+    name: ClassVar[str] = "worst_fit"
+    optimises: ClassVar[str] = "even load over servers, jobs left whole"
+    source: ClassVar[str] = "D. S. Johnson, Near-optimal bin packing algorithms, MIT (1973)"
+    needs: ClassVar[str] = "free accelerators of each server"
+    complexity: ClassVar[str] = "O(accelerators of a server), else O(servers)"
+
+    def place(self, request: PlacementRequest, view: ClusterView) -> Placement | None:
+        """Return the roomiest server or servers, the first of equals."""
+        need = max(1, request.accelerators)
+        if view.only_accelerators_matter(request):
+            for free in range(view.largest_server, need - 1, -1):
+                server = view.find_free(free)
+                if server >= 0:
+                    return ((server, need),)
+            if need == 1 or request.max_servers == 1:
+                return None
+        room = view.room(request)
+        if request.accelerators == 0:
+            # Without accelerators to compare, the most free cores.
+            server = int(np.where(room >= need, view.free_cpu_cores, -1.0).argmax())
+        elif request.accelerator_share < 1.0:
+            server = int(np.where(room >= need, view.units().sum(axis=1, dtype=np.int64), -1).argmax())
+        else:
+            server = int(room.argmax())
+        if room[server] >= need:
+            return on_one_server(server, request)
+        if request.max_servers == 1 or request.accelerators == 0:
+            return None
+        return fill(np.argsort(-room, kind="stable"), room, request)
 
 
 class Spread(PlacementPolicy):
@@ -114,6 +110,8 @@ class Spread(PlacementPolicy):
     name: ClassVar[str] = "spread"
     optimises: ClassVar[str] = "heat and power density, storage bandwidth a job; costs network"
     source: ClassVar[str] = "Kubernetes' NodeResourcesFit LeastAllocated scoring, one pod an accelerator"
+    needs: ClassVar[str] = "free accelerators of each server"
+    complexity: ClassVar[str] = "O(servers log servers)"
 
     def place(self, request: PlacementRequest, view: ClusterView) -> Placement | None:
         """Return the gang spread over its allowed number of servers."""
@@ -127,7 +125,7 @@ class Spread(PlacementPolicy):
         room = view.room(request)
         if request.accelerators <= 1:
             server = int(room.argmax())
-            return _single(server, request) if room[server] >= 1 else None
+            return on_one_server(server, request) if room[server] >= 1 else None
         limit = min(request.accelerators, request.max_servers or request.accelerators)
         servers = np.flatnonzero(room)
         servers = servers[np.argsort(-room[servers], kind="stable")][:limit]
@@ -164,6 +162,8 @@ class RackLocal(PlacementPolicy):
     name: ClassVar[str] = "rack_local"
     optimises: ClassVar[str] = "traffic above the leaf switches"
     source: ClassVar[str] = "Slurm's topology/tree plugin: fewest leaf switches, best fit among them"
+    needs: ClassVar[str] = "free accelerators and racks of the servers"
+    complexity: ClassVar[str] = "O(servers log servers)"
 
     def place(self, request: PlacementRequest, view: ClusterView) -> Placement | None:
         """Return a placement within one rack where one exists, else over as few racks as can be."""
@@ -184,7 +184,7 @@ class RackLocal(PlacementPolicy):
             return None
         # No single rack holds it: racks with most room first, servers with most room inside each.
         order = np.lexsort((np.arange(len(room)), -room, view.rack, -by_rack[view.rack]))
-        return _greedy(order[room[order] > 0], room, request) or _fewest(room, request)
+        return fill(order[room[order] > 0], room, request) or fewest_servers(room, request)
 
     @staticmethod
     def _by_fit(by_rack: Ints, need: int) -> list[int]:
@@ -194,5 +194,5 @@ class RackLocal(PlacementPolicy):
 
     @staticmethod
     def _inside(room: Ints, request: PlacementRequest) -> Placement | None:
-        server = _tightest(room, max(1, request.accelerators))
-        return _single(server, request) if server >= 0 else _fewest(room, request)
+        server = tightest(room, max(1, request.accelerators))
+        return on_one_server(server, request) if server >= 0 else fewest_servers(room, request)

@@ -20,11 +20,17 @@ from dcsim.policies.allocation import (
     MaxSumThroughput,
     MinMakespan,
 )
+from dcsim.policies.backfill import ConservativeBackfill, EasyBackfill
 from dcsim.policies.base import EnergyPolicy, OrderingPolicy, PlacementPolicy
 from dcsim.policies.dynamic import Gittins, LeastAttainedService, ShortestRemaining, Tiresias
 from dcsim.policies.energy import CarbonShift, NoEnergyPolicy, PowerCap, SleepIdle
 from dcsim.policies.ordering import EarliestDeadline, Fifo, Priority, ShortestFirst, SmallestFirst
-from dcsim.policies.placement import BestFit, FirstFit, RackLocal, Spread
+from dcsim.policies.placement import BestFit, FirstFit, RackLocal, Spread, WorstFit
+from dcsim.policies.placement_fgd import FragmentationGradient
+from dcsim.policies.placement_random import RandomFit
+from dcsim.policies.placement_scores import BestFitVector, DotProduct, GpuClustering, GpuPacking
+from dcsim.policies.placement_topology import Consolidated, TopologyAware
+from dcsim.policies.placement_types import FastestFirst, LeastContended
 from dcsim.policies.tenants import DominantResourceFairness, FairShare, FinishTimeFairness
 
 __all__ = [
@@ -68,7 +74,10 @@ def register(policy: PolicyClass) -> PolicyClass:
 
 
 _BUILT_IN: tuple[PolicyClass, ...] = (Fifo, ShortestFirst, FirstFit, BestFit, Spread, RackLocal)
+_BUILT_IN += (WorstFit, RandomFit, BestFitVector, DotProduct, GpuClustering, GpuPacking)
+_BUILT_IN += (FragmentationGradient, Consolidated, TopologyAware, FastestFirst, LeastContended)
 _BUILT_IN += (SmallestFirst, Priority, EarliestDeadline)
+_BUILT_IN += (EasyBackfill, ConservativeBackfill)
 _BUILT_IN += (ShortestRemaining, LeastAttainedService, Tiresias, Gittins)
 _BUILT_IN += (FairShare, DominantResourceFairness, FinishTimeFairness)
 _BUILT_IN += (MaxMinFairness, MaxMinThroughput, MaxSumThroughput, MinMakespan, FinishTimeAllocation)
@@ -81,8 +90,8 @@ for _policy in _BUILT_IN:
 def known_policies(kind: str) -> Mapping[str, PolicyClass]:
     """Return the registered classes of one kind ("ordering", "placement", "energy") by name.
 
-    >>> sorted(known_policies("placement"))
-    ['best_fit', 'first_fit', 'rack_local', 'spread']
+    >>> sorted(known_policies("placement"))[:4]
+    ['best_fit', 'best_fit_vector', 'consolidated', 'dot_prod']
     """
     return MappingProxyType(_REGISTRY[kind])
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 __all__ = [
     "ClusterView",
+    "DemandView",
     "FindFree",
     "GridView",
     "JobView",
@@ -23,6 +24,8 @@ Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Masks = npt.NDArray[np.uint64]
+Shorts = npt.NDArray[np.int16]
 
 Placement = tuple[tuple[int, int], ...]
 """(server index, accelerators there) for each server of the gang, servers ascending and distinct."""
@@ -88,6 +91,31 @@ class PlacementRequest:
     """Totals; spread over the gang's servers in proportion to accelerators."""
     allowed: Bools | None = None
     """(S,) servers whose accelerator type suits; None: all. A gang is placed on one type only."""
+    draw: float = 0.0
+    """In [0, 1), from the job's named random stream; for policies that draw (`draws`), else 0."""
+    speed: Floats | None = None
+    """(S,) speed of the job on each server's accelerators over that on the fastest that suits it, 0..1;
+    None: the same on all. For policies that weigh types (`weighs_types`): `allowed` then spans types."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemandView:
+    """How often each shape of request comes in the jobs of a run: K shapes, columns of length K.
+
+    What a placement policy may know of jobs to come: no times, no order.
+    """
+
+    accelerators: Ints
+    accelerator_share: Floats
+    cpu_cores: Floats
+    memory_bytes: Floats
+    allowed: tuple[Bools | None, ...]
+    """(S,) servers whose accelerator type suits, for each shape; None: all."""
+    jobs: Ints
+    """Jobs of that shape, >= 1."""
+
+    def __len__(self) -> int:
+        return len(self.jobs)
 
 
 class FindFree(Protocol):
@@ -119,7 +147,24 @@ class ClusterView:
     """False: no job of this run can lack CPU or memory where accelerators are free."""
     find_free: FindFree
     """find_free(free, start=0): first server >= start with exactly `free` whole devices, else -1.
-    A memory scan, much faster than building `room`."""
+    Much faster than building `room`."""
+    cpu_cores: Floats | None = None
+    """(S,) cores of each server, free or not; None: not told."""
+    memory_bytes: Floats | None = None
+    """(S,) memory of each server, free or not; None: not told."""
+    free_units: Shorts | None = None
+    """(S, G) free thousandths of each device, 0 where a server has fewer; None where no job asks for a
+    part of a device: `units` gives them in both cases."""
+    job_kinds: Masks | None = None
+    """(S,) bit 0: parts of the server's devices are in use; bit n: a job holds n whole ones. None: not
+    told (a policy that needs it says `counts_kinds`)."""
+    accelerator_type: Ints | None = None
+    """(S,) code of the server's accelerators, -1 without; None: all servers have the same."""
+    link_loads: Callable[[], tuple[Floats, Floats]] | None = None
+    """Gives (S,) and (R,) the busier direction's load of each server's link and each rack's uplink now,
+    0..1; None: not told (a policy that needs it says `knows_links`)."""
+    demand: DemandView | None = None
+    """What the run's jobs ask for; None: not told (a policy that needs it says `knows_demand`)."""
 
     def only_accelerators_matter(self, request: PlacementRequest) -> bool:
         """Return whether free whole devices alone decide if `request` fits a server."""
@@ -129,6 +174,24 @@ class ClusterView:
             and request.accelerator_share == 1.0
             and not self.cpu_memory_binding
         )
+
+    def units(self) -> Shorts:
+        """Return (S, G) free thousandths of each device, G the most a server has.
+
+        Where no part of a device was ever taken the whole free ones come first.
+
+        >>> from dcsim.testing.strategies import make_cluster_view
+        >>> make_cluster_view([2, 1], free=[1, 1]).units().tolist()
+        [[1000, 0], [1000, 0]]
+        """
+        if self.free_units is not None:
+            return self.free_units
+        whole = self.free_accelerators.astype(np.int64)[:, None]
+        numbers = np.arange(self.largest_server)
+        part = np.rint(self.largest_free_share * 1000.0)[:, None]
+        # A server without a whole free device may have one that is free in part.
+        units = np.where(numbers < whole, 1000, np.where((whole == 0) & (numbers == 0), part, 0))
+        return np.asarray(units, dtype=np.int16)
 
     def room(self, request: PlacementRequest) -> Ints:
         """Return (S,) how many accelerators of `request` fit each server now.
@@ -148,8 +211,8 @@ class ClusterView:
                 (self.free_cpu_cores, request.cpu_cores / parts),
                 (self.free_memory_bytes, request.memory_bytes / parts),
             ):
-                if wanted > 0.0:  # a relative epsilon forgives the division by parts
-                    fits = np.floor(free / wanted * (1.0 + 1e-12))
+                if wanted > 0.0:  # a relative epsilon forgives the division by parts, and less than a byte
+                    fits = np.floor(free / wanted * (1.0 + 1e-15))
                     room = np.minimum(room, np.minimum(fits, 2.0**31).astype(np.int64))
         if request.allowed is not None:
             room = np.where(request.allowed, room, 0)

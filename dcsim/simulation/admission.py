@@ -81,12 +81,16 @@ class Admission:
         self._doom_followers(job)
 
     def _doom_followers(self, job: int) -> None:
-        for follower in self._followers.get(job, ()):
+        """Drop the waiting followers of a job that will not be done, and theirs: each before its next sibling."""
+        stack = [(follower, job) for follower in reversed(self._followers.get(job, ()))]
+        while stack:  # no recursion: chains can be long
+            follower, because = stack.pop()
             if follower in self._offered:
                 self._offered.discard(follower)
-                self._drop(follower, job)
+                self._cancel(follower, because)
+                stack += [(other, follower) for other in reversed(self._followers.get(follower, ()))]
             else:
-                self._doomed.setdefault(follower, job)
+                self._doomed.setdefault(follower, because)
 
     def _drop(self, job: int, because: int) -> None:
         self._cancel(job, because)

@@ -204,15 +204,11 @@ def _provenance(run: RunRecord) -> tuple[dict[str, Any], ...]:
     """Return one record for each profile that the jobs use."""
     inputs, records = run.inputs, []
     for number, name in enumerate(inputs.jobs.profile_names):
-        loaded = inputs.costs.loaded(number)
         reasons = inputs.costs.reasons(number)
         records.append(
             {
                 "profile": name,
-                "sha256": loaded.sha256,
-                "measured_on": loaded.profile.device,
-                "measured_host": loaded.profile.provenance.host_cpu,
-                "measured_utc": loaded.profile.provenance.created_utc,
+                **inputs.costs.origin(number),
                 "used_on": inputs.costs.used_on(number),
                 "extrapolated": bool(reasons),
                 "reasons": list(reasons),

@@ -174,7 +174,7 @@ class Attempts:
     def _enter(self, running: RunningJob, phase: Phase) -> None:
         """Change a job's phase; the time in the old one is accounted."""
         self._spent(running)
-        if running.phase in (Phase.RESTORE, Phase.RUN, Phase.CHECKPOINT, Phase.LEAVE):
+        if running.phase is not Phase.WAIT:
             self.work.stop(running)
         running.phase = phase
         running.turn += 1
@@ -191,6 +191,8 @@ class Attempts:
             record.waiting[job] += elapsed_s * devices
         elif running.phase is Phase.RESTORE:
             record.restore[job] += elapsed_s * devices
+        elif running.phase is Phase.IDLE:
+            record.stalled[job] += elapsed_s * devices
         else:
             record.checkpoint[job] += elapsed_s * devices
 
@@ -228,6 +230,19 @@ class Attempts:
             due_s = self._engine.now + interval_s
             self._engine.call_at(due_s, Order.PHASE, running.index, self._phase_over, (running, running.turn))
 
+    def idle(self, job: int) -> None:
+        """Let a job that works hold its servers without progress until `resume`."""
+        running = self.running.get(job)
+        if running is not None and running.phase is Phase.RUN:
+            self._enter(running, Phase.IDLE)
+            self.work.hold(running)
+
+    def resume(self, job: int) -> None:
+        """Let a job that was told to idle work again."""
+        running = self.running.get(job)
+        if running is not None and running.phase is Phase.IDLE:
+            self._work(running)
+
     def _make_flows(self, running: RunningJob) -> None:
         plan, placement = running.plan, running.placement
         if plan.network_bytes_per_step > 0.0:
@@ -253,24 +268,24 @@ class Attempts:
     # -- the end of an attempt -----------------------------------------------------------------------
 
     def preempt(self, job: int) -> None:
-        """Stop a job that goes on later, with the checkpoint it has or, if so told, a new one.
+        """Stop a job that goes on later, with the checkpoint it has or, if so told and it got on since, a new one.
 
         Where writing that takes time the job holds its servers meanwhile (`leaving` counts it).
         """
         running = self.running[job]
         if running.phase is Phase.LEAVE:
             return
-        saves = self._costs.on_preempt == "checkpoint"
-        had_run = running.run_s > 0.0 or running.phase in (Phase.RUN, Phase.CHECKPOINT)
-        if saves and had_run and self._costs.checkpoint_s > 0.0:
-            self._enter(running, Phase.LEAVE)
-            if running.steps_left > 0.0:
-                self.leaving += 1
-                self._pause(running, self._costs.checkpoint_s, _CHECKPOINT)
-                return
+        was_running = running.phase is Phase.RUN
+        self._enter(running, Phase.LEAVE)
+        if was_running and running.steps_left <= 0.0:  # done but for the rounding of its last instant
+            self._done(running)
+            return
+        saves = self._costs.on_preempt == "checkpoint" and running.steps_left < running.durable_left
+        if saves and self._costs.checkpoint_s > 0.0:
+            self.leaving += 1
+            self._pause(running, self._costs.checkpoint_s, _CHECKPOINT)
         else:
-            self._enter(running, Phase.LEAVE)
-        self._leave(running, counted=False)
+            self._leave(running, counted=False)
 
     def _leave(self, running: RunningJob, *, counted: bool = True) -> None:
         """Free a preempted job's servers and let it wait again."""
@@ -290,8 +305,7 @@ class Attempts:
         if running.phase is Phase.LEAVE:
             self.leaving -= 1
         self._enter(running, Phase.LEAVE)
-        running.durable_left = running.steps_left
-        self.left[running.index] = running.steps_left
+        self.left[running.index] = running.durable_left
         self._record.outcome[running.index] = TIMED_OUT
         self._record.end_s[running.index] = self._engine.now
         self._close(running, _KILL)
@@ -335,11 +349,6 @@ class Attempts:
         record.productive[job] += (done - lost) / plan.rate * devices
         record.redone[job] += lost / plan.rate * devices
         record.stalled[job] += max(0.0, running.run_s - done / plan.rate) * devices
-
-    def bring_up(self, running: RunningJob) -> None:
-        """Bring the steps and energy of an attempt that goes on up to now."""
-        if running.phase is Phase.RUN and running.working:
-            self.work.account(running)
 
     def account_unfinished(self) -> None:
         """At the end of the run: write down what the jobs that still hold servers did until now."""

@@ -4,14 +4,15 @@
     rate      = min(1 / step time, network share / bytes a step, feed share / bytes a step)
 
 Traffic enters the links as the average load that a job puts on them while it trains
-(docs/decisions/0061-average-load.md).
+(docs/decisions/0061-average-load.md). A kind of job of a rate table runs at its measured rate, in which
+all of this is contained (docs/decisions/0065-measured-rates.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,8 @@ from dcsim.spec.network import NetworkSpec
 from dcsim.workload.cost import StepCost, step_cost
 from dcsim.workload.distinct import distinct_rows
 from dcsim.workload.jobs import JobTable
-from dcsim.workload.profile_store import LoadedProfile
+from dcsim.workload.measured_kind import MeasuredKind, packed_layout
+from dcsim.workload.profile_store import JobCosts, LoadedProfile
 
 __all__ = ["CostModel", "Plan", "Shape"]
 
@@ -55,7 +57,7 @@ class Plan:
     """What one shape of gang costs; shared by all jobs of that shape."""
 
     rate: float
-    """Steps/s with all the bandwidth it wants."""
+    """Steps/s with all the bandwidth it wants; 0 where measured rates say that it does not run."""
     network_bytes_per_step: float
     """Sent by each of its servers to the next; 0 inside one server."""
     stream_bytes_per_step: float
@@ -84,13 +86,17 @@ class CostModel:
     def __init__(
         self,
         jobs: JobTable,
-        profiles: Mapping[str, LoadedProfile],
+        profiles: Mapping[str, JobCosts],
         catalogue: Mapping[str, Accelerator],
         fleet: Fleet,
         network: NetworkSpec,
     ) -> None:
         self._jobs = jobs
-        self._profiles = [profiles[name] for name in jobs.profile_names]
+        self._costs = [profiles[name] for name in jobs.profile_names]
+        self._by_layout = [
+            isinstance(costs, MeasuredKind) and costs.table.layouts != "any" for costs in self._costs
+        ]
+        self._batches: dict[int, int] = {}
         self._catalogue = catalogue
         self._fleet = fleet
         self._network = network
@@ -103,11 +109,17 @@ class CostModel:
         """Return the plan of all gangs of one shape.
 
         Raises:
-            PolicyError: the cap is below what the accelerator can hold.
+            PolicyError: the cap is below what the accelerator can hold, or no progress is made on these
+                servers, by measurement.
         """
         plan = self._plans.get(shape)
         if plan is None:
-            plan = self._plans[shape] = self._make(shape)
+            plan = self._make(shape)
+            if plan.rate <= 0.0:
+                name, where = self._jobs.profile_names[shape.profile], shape.layout or (shape.devices,)
+                msg = f"{name} was put on {where} {shape.accelerator}, where its measured rate is 0"
+                raise PolicyError(msg)
+            self._plans[shape] = plan
         return plan
 
     def foresee(self, shape: Shape) -> Plan:
@@ -128,7 +140,10 @@ class CostModel:
         busy_w = max(0.0, shape.share * shape.devices * (capped_w - accelerator.idle_power_w))
         if shape.profile < 0:  # pure run time: one step a second at full speed
             return Plan(speed, 0.0, 0.0, 0.0, busy_w / speed, busy_w, extrapolated=False, reasons=())
-        cost = self._step_cost(shape.profile, accelerator, shape.devices, shape.batch)
+        costs = self._costs[shape.profile]
+        if isinstance(costs, MeasuredKind):
+            return _measured(costs, shape, speed, busy_w)
+        cost = self._step_cost(costs, accelerator, shape.devices, shape.batch)
         compute_s = cost.compute_s / (speed * shape.share)
         inside_s = (
             ring_bytes(shape.largest, cost.intra_allreduce_bytes) / accelerator.link_bandwidth_bytes_per_s
@@ -138,8 +153,7 @@ class CostModel:
         between_s += 2.0 * (shape.servers - 1) * self._network.latency_s
         reasons = cost.reasons
         if shape.share < 1.0:
-            name = self._jobs.profile_names[shape.profile]
-            reasons += (f"{name}: slower in proportion on part of a device; measured on whole ones",)
+            reasons += (_in_part(self._jobs.profile_names[shape.profile]),)
         return Plan(
             rate=1.0 / (compute_s + inside_s + between_s),
             network_bytes_per_step=sent,
@@ -176,28 +190,52 @@ class CostModel:
                 raise PolicyError(msg) from None
         return self._speeds[key]
 
-    def _step_cost(self, profile: int, accelerator: Accelerator, devices: int, batch: int) -> StepCost:
-        loaded = self._profiles[profile].profile
-        measured_on = self._catalogue.get(loaded.device)
-        return step_cost(loaded, accelerator, devices, batch, measured_on=measured_on)
+    def _step_cost(
+        self, costs: LoadedProfile, accelerator: Accelerator, devices: int, batch: int
+    ) -> StepCost:
+        measured_on = self._catalogue.get(costs.profile.device)
+        return step_cost(costs.profile, accelerator, devices, batch, measured_on=measured_on)
 
     def by_layout(self, profile: int) -> bool:
         """Return whether the cost of a profile is known for each layout of a gang over servers."""
-        return False
+        return profile >= 0 and self._by_layout[profile]
 
     def batch(self, profile: int, batch: int) -> int:
-        """Return the samples a step on each accelerator: as asked, else the profile's largest measured."""
+        """Return the samples a step on each accelerator: as asked, else the most measured; 0: not known."""
         if batch or profile < 0:
             return batch
-        return max(point.batch_per_device for point in self._profiles[profile].profile.points)
+        if profile not in self._batches:
+            costs = self._costs[profile]
+            if isinstance(costs, MeasuredKind):
+                self._batches[profile] = costs.largest_batch
+            else:
+                self._batches[profile] = max(point.batch_per_device for point in costs.profile.points)
+        return self._batches[profile]
 
     def dataset_bytes(self, profile: int) -> float:
-        """Return the size of a profile's dataset; 0 without a profile."""
-        return self._profiles[profile].profile.dataset_bytes if profile >= 0 else 0.0
+        """Return the size of a profile's dataset; 0 without a profile, and where it is not known."""
+        costs = self._costs[profile] if profile >= 0 else None
+        return costs.profile.dataset_bytes if isinstance(costs, LoadedProfile) else 0.0
 
-    def loaded(self, profile: int) -> LoadedProfile:
-        """Return a profile with its provenance."""
-        return self._profiles[profile]
+    def origin(self, profile: int) -> dict[str, Any]:
+        """Return the hash of a profile or rate table, and where and when it was measured."""
+        costs = self._costs[profile]
+        if isinstance(costs, MeasuredKind):
+            table = costs.table
+            return {
+                "sha256": costs.sha256,
+                "measured_on": ", ".join(table.accelerators(costs.kind)),
+                "measured_host": table.provenance.measured_on,
+                "measured_utc": "",
+                "source": table.provenance.source,
+            }
+        made = costs.profile.provenance
+        return {
+            "sha256": costs.sha256,
+            "measured_on": costs.profile.device,
+            "measured_host": made.host_cpu,
+            "measured_utc": made.created_utc,
+        }
 
     def _used(self, profile: int) -> list[tuple[str, Plan]]:
         return [(key.accelerator, plan) for key, plan in self._plans.items() if key.profile == profile]
@@ -231,12 +269,37 @@ class CostModel:
             server = fleet.types[kind]
             largest = min(width, server.spec.accelerators)
             name = server.accelerator.name if server.accelerator else ""
-            gang_servers = -(-width // largest)
+            layout = packed_layout(width, largest)
+            known = layout if self.by_layout(profile) else ()
             # Not kept: a plan that no job runs by is no use of its profile.
-            plan = self._make(Shape(profile, batch, width, name, 1.0, part, gang_servers, largest))
+            plan = self._make(Shape(profile, batch, width, name, 1.0, part, len(layout), largest, known))
             rate[row] = plan.rate
             if plan.busy_power_w > 0.0:
                 fraction[row] = min(1.0, plan.busy_energy_per_step_j * plan.rate / plan.busy_power_w)
         rate, fraction = rate[inverse], fraction[inverse]
         steps = np.where(np.isfinite(jobs.steps), jobs.steps, jobs.duration_s * rate)
         return steps, steps / rate, fraction
+
+
+def _measured(costs: MeasuredKind, shape: Shape, speed: float, busy_w: float) -> Plan:
+    """Return the plan of a gang by its measured rate: its traffic is in there, and its devices never idle."""
+    found = costs.rate(shape.accelerator, shape.layout or (shape.devices,), shape.batch)
+    rate = found.steps_per_s * speed * shape.share
+    where = f"{costs.kind} on {shape.accelerator}"
+    reasons: tuple[str, ...] = (f"{where}: {found.reason}",) if found.extrapolated else ()
+    if shape.share < 1.0:
+        reasons += (_in_part(costs.kind),)
+    return Plan(
+        rate=rate,
+        network_bytes_per_step=0.0,
+        stream_bytes_per_step=0.0,
+        input_bytes_per_step=0.0,
+        busy_energy_per_step_j=busy_w / rate if rate > 0.0 else 0.0,
+        busy_power_w=busy_w,
+        extrapolated=bool(reasons),
+        reasons=reasons,
+    )
+
+
+def _in_part(name: str) -> str:
+    return f"{name}: slower in proportion on part of a device; measured on whole ones"

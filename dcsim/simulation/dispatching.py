@@ -5,8 +5,11 @@ from __future__ import annotations
 from dcsim.engine import Engine
 from dcsim.policies import DecidingPolicy
 from dcsim.policies.allocation import AllocationPolicy
+from dcsim.policies.backfill import BackfillOrdering, ConservativeBackfill
 from dcsim.policies.preempting import PreemptingKeys
 from dcsim.simulation.attempts import Attempts
+from dcsim.simulation.backfilling import EasyDispatch
+from dcsim.simulation.backfilling_reservations import ConservativeDispatch
 from dcsim.simulation.deciding import DecidingDispatch
 from dcsim.simulation.dispatch import Dispatch, ListDispatch
 from dcsim.simulation.ledger import Ledger
@@ -33,5 +36,9 @@ def make_dispatch(engine: Engine, record: RunRecord, placer: Placer, attempts: A
             knows_progress=policy.knows_progress,
             thresholds=policy.service_thresholds_accelerator_s,
         )
-        return DecidingDispatch(engine, policy, inputs.view, placer, attempts, ledger)
+        return DecidingDispatch(engine, policy, inputs, placer, attempts, ledger)
+    if isinstance(policy, ConservativeBackfill):
+        return ConservativeDispatch(engine, policy, placer, attempts)
+    if isinstance(policy, BackfillOrdering):
+        return EasyDispatch(engine, policy, placer, attempts)
     return ListDispatch(inputs.order_keys.tolist(), policy.skip, placer, attempts)

@@ -264,11 +264,19 @@ def _order_faults(run: RunRecord) -> Iterator[str]:
         return
     rank = np.lexsort((np.arange(count), run.inputs.order_keys))
     start_s = np.nan_to_num(np.array(run.start_s), nan=math.inf)[rank]
-    eligible_s = np.array(run.eligible_s)[rank]
+    eligible_s = np.where(_held_by_others(run), math.inf, np.array(run.eligible_s))[rank]
     for later in np.flatnonzero(np.isfinite(start_s)).tolist():
         instant = start_s[later]
         if np.any((eligible_s[:later] <= instant) & (start_s[:later] > instant)):
             yield f"job {run.inputs.jobs.job_id[rank[later]]} started before one that goes first"
+
+
+def _held_by_others(run: RunRecord) -> Bools:
+    """Return (N,) which jobs never started and may have waited for other jobs rather than for servers."""
+    jobs = run.inputs.jobs
+    waits = np.array([name in jobs.after for name in jobs.job_id], dtype=bool)
+    held: Bools = np.isnan(np.array(run.start_s)) & (waits | (jobs.array_limit > 0))
+    return held
 
 
 def _little_faults(run: RunRecord, log: Arrays, end_s: float) -> Iterator[str]:

@@ -23,7 +23,7 @@ from dcsim.spec.scenario import MAX_HORIZON_S, Scenario
 from dcsim.units import Quantity, format_quantity
 from dcsim.workload.build import build_jobs, check_jobs_fit
 from dcsim.workload.jobs import JobTable
-from dcsim.workload.profile_store import LoadedProfile, load_profiles, used_profiles
+from dcsim.workload.profile_store import JobCosts, load_profiles, used_profiles
 
 __all__ = ["Policies", "RunInputs", "prepare"]
 
@@ -65,7 +65,7 @@ class RunInputs:
     network: Network
     storage: Storage
     jobs: JobTable
-    profiles: Mapping[str, LoadedProfile]
+    profiles: Mapping[str, JobCosts]
     policies: Policies
     costs: CostModel
     steps: Floats
@@ -83,7 +83,7 @@ def prepare(
     seed: int,
     base_dir: Path,
     *,
-    profiles: Mapping[str, LoadedProfile] | None = None,
+    profiles: Mapping[str, JobCosts] | None = None,
     policies: Policies | None = None,
     jobs: JobTable | None = None,
 ) -> RunInputs:
@@ -97,8 +97,10 @@ def prepare(
     _known_accelerators(scenario, models)
     fleet = Fleet(scenario.cluster, models)
     given = dict(profiles or {})
-    missing = [name for name in used_profiles(scenario) if name not in given] if jobs is None else []
-    loaded = {**(load_profiles(missing, scenario, base_dir) if missing else {}), **given}
+    wanted = used_profiles(scenario) if jobs is None else jobs.profile_names
+    missing = [name for name in wanted if name not in given]
+    reads = missing or (jobs is None and scenario.rates is not None)
+    loaded = {**(load_profiles(missing, scenario, base_dir) if reads else {}), **given}
     if jobs is None:
         jobs = build_jobs(scenario, seed, base_dir, loaded, models, fleet.accelerators)
     else:

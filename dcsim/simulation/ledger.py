@@ -43,6 +43,7 @@ class Ledger:
         self._share = inputs.jobs.accelerator_share
         self._width = np.zeros(count, dtype=np.int64)
         self._type = np.full(count, -1, dtype=np.int64)
+        self._holds = np.zeros(count, dtype=bool)
         self._since_s = np.zeros(count)
         self._waiting_since_s = inputs.jobs.submit_s.copy()
         self._service = np.zeros(count)
@@ -59,6 +60,7 @@ class Ledger:
     def granted(self, job: int, width: int, server: int, now_s: float) -> None:
         """A job was given its gang."""
         self._width[job] = width
+        self._holds[job] = True
         self._type[job] = self.rates.type_of_server[server]
         self._since_s[job] = now_s
 
@@ -70,6 +72,7 @@ class Ledger:
         if self._type[job] >= 0:
             self._type_held_s[job, self._type[job]] += held_s
         self._width[job] = 0
+        self._holds[job] = False
         self._type[job] = -1
         self._waiting_since_s[job] = now_s
 
@@ -80,7 +83,7 @@ class Ledger:
     def active(self, rows: Ints, now_s: float) -> ActiveJobs:
         """Return the view of the jobs at `rows` (K,), ascending."""
         width, kind = self._width[rows], self._type[rows]
-        running = width > 0
+        running = self._holds[rows]  # a CPU-only job's width is 0 while it runs, too
         held_s = np.where(running, now_s - self._since_s[rows], 0.0)
         type_held_s = self._type_held_s[rows]
         on_type = np.flatnonzero(kind >= 0)
@@ -115,13 +118,12 @@ class Ledger:
 
     def _left_fraction(self, rows: Ints) -> npt.NDArray[np.float64]:
         """Return the part of each job's work that is left."""
-        left_steps, running, account = self._attempts.left, self._attempts.running, self._attempts.bring_up
+        left_steps, running, work = self._attempts.left, self._attempts.running, self._attempts.work
         left = np.array([left_steps[row] for row in rows.tolist()])
         for place, row in enumerate(rows.tolist()):
             attempt = running.get(row)
             if attempt is not None:
-                account(attempt)
-                left[place] = attempt.steps_left
+                left[place] = work.steps_left(attempt)
         steps = self._inputs.steps[rows]
         fraction: npt.NDArray[np.float64] = np.divide(left, steps, out=np.zeros(len(rows)), where=steps > 0.0)
         return fraction

@@ -194,10 +194,19 @@ class Placer:
                 return False
         return True
 
-    def retake(self, job: int, width: int, held: tuple[Held, ...]) -> tuple[Held, ...]:
-        """Take again what was just given back; returns what is held, a shared device maybe by another slot."""
-        placement = tuple((server, max(count, self.width[job] and 1)) for server, count, _ in held)
-        return self.take(job, width, placement)
+    def retake(self, job: int, width: int, held: tuple[Held, ...]) -> bool:
+        """Take again, device by device, what `give_back` freed; return False, and take nothing, where some is not."""
+        fleet, units = self.fleet, share_units(self.share[job])
+        tracked = fleet.track_cpu_memory
+        for number, part in enumerate(held):
+            server, count = part[0], max(part[1], 1)
+            cores = self.cores(job, width, server, count) if tracked else 0.0
+            try:
+                fleet.retake(part, units, cores, self._memory_on(job, width, count))
+            except GuardError:
+                self.give_back(job, width, held[:number])
+                return False
+        return True
 
     def cpu_power_w(self, job: int, width: int, placement: Placement) -> float:
         """Return the power above idle of the cores that a gang keeps busy."""

@@ -108,6 +108,14 @@ class Progress:
             bundle.leave(running)
             bundle.join(running)
 
+    def steps_left(self, running: RunningJob) -> float:
+        """Return the steps that a job has left now, without touching its books."""
+        now_s, bundle = self._engine.now, running.bundle
+        if bundle is not None:
+            done = bundle.steps + bundle.rate * max(0.0, now_s - bundle.since_s)
+            return max(0.0, running.target_steps - done)
+        return max(0.0, running.steps_left - running.rate * max(0.0, now_s - running.since_s))
+
     # -- alone or in a bundle ----------------------------------------------------------------------
 
     def _put(self, running: RunningJob) -> None:

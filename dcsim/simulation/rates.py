@@ -10,6 +10,7 @@ import numpy.typing as npt
 from dcsim.simulation.costing import Shape
 from dcsim.simulation.inputs import RunInputs
 from dcsim.workload.elastic import relative_progress
+from dcsim.workload.measured_kind import packed_layout
 
 __all__ = ["Rates"]
 
@@ -67,8 +68,7 @@ class Rates:
         self, profile: int, batch: int, width: int, asked: int, kind: int, share: float, noise: float
     ) -> float:
         costs, largest = self._inputs.costs, min(width, self._largest[kind])
-        servers = -(-width // largest)
-        layout = (largest,) * (width // largest) + ((width % largest,) if width % largest else ())
+        layout = packed_layout(width, largest)
         shape = Shape(
             profile,
             batch,
@@ -76,7 +76,7 @@ class Rates:
             self.types[kind],
             1.0,
             share,
-            servers,
+            len(layout),
             largest,
             layout if costs.by_layout(profile) else (),
         )

@@ -17,10 +17,11 @@ from dcsim.simulation.bins import bin_edges_s
 from dcsim.simulation.cluster_run import ClusterRun
 from dcsim.simulation.guards import check_run
 from dcsim.simulation.inputs import Policies, prepare
+from dcsim.simulation.open_loop_record import run_open_loop
 from dcsim.spec.scenario import MAX_HORIZON_S, Scenario
 from dcsim.units import Quantity, format_quantity
 from dcsim.workload.jobs import JobTable
-from dcsim.workload.profile_store import LoadedProfile
+from dcsim.workload.profile_store import JobCosts
 
 __all__ = ["simulate"]
 
@@ -31,7 +32,7 @@ def simulate(
     *,
     base_dir: Path | None = None,
     guards: bool = False,
-    profiles: Mapping[str, LoadedProfile] | None = None,
+    profiles: Mapping[str, JobCosts] | None = None,
     policies: Policies | None = None,
     jobs: JobTable | None = None,
     progress: Callable[[int, int], object] | None = None,
@@ -44,7 +45,8 @@ def simulate(
         base_dir: folder that relative paths in the scenario start from; None: the working folder.
         guards: also prove capacities and max-min fairness after every instant (slow), and at the end
             that the event log alone rebuilds the run. Energy and heat balances are always proven.
-        profiles: cost profiles by name that go before the scenario's and the built-in ones.
+        profiles: cost profiles, or kinds of a rate table, by name, that go before the scenario's and the
+            built-in ones.
         policies: policy objects instead of those the scenario names.
         jobs: a job table instead of the scenario's workload.
         progress: called now and then with (jobs done, jobs).
@@ -68,11 +70,15 @@ def simulate(
         idle_it_w=float(inputs.fleet.idle_power_w.sum()) + base_w,
         base_dir=folder,
     )
-    run = ClusterRun(inputs, _forecast(grid), guards=guards, progress=progress)
-    end_s = run.run(scenario.horizon_s)
+    # Guards prove each instant, and the open loop has none: only what it would have come to.
+    record = None if guards else run_open_loop(inputs, scenario.horizon_s, progress)
+    if record is None:
+        run = ClusterRun(inputs, _forecast(grid), guards=guards, progress=progress)
+        run.run(scenario.horizon_s)
+        record = run.record
+    end_s = record.now_s
     _refuse_endless(end_s)
     edges_s = bin_edges_s(end_s)
-    record = run.record
     metered = meter.run(
         np.array(record.power_times_s), np.array(record.it_power_w), end_s, bin_edges_s=edges_s
     )

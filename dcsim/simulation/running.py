@@ -26,6 +26,8 @@ class Phase(IntEnum):
     CHECKPOINT = 3
     LEAVE = 4
     """Writing the checkpoint with which it goes."""
+    IDLE = 5
+    """Done with its steps of a scheduling round, waiting for the next."""
 
 
 class RunningJob:

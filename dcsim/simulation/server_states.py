@@ -68,6 +68,8 @@ class ServerStates:
         fleet = self._fleet
         if fleet.jobs_on[server] or fleet.asleep[server] or self._idle_since[server] != since_s:
             return
+        if server in self._waking:  # nobody wants it any more, but it has to be awake to fall asleep
+            return
         fleet.asleep[server] = True
         self.power_w += float(fleet.sleep_power_w[server] - fleet.idle_power_w[server])
         self._log.add(self._engine.now, _SLEEP, -1, server, float(fleet.sleep_power_w[server]))

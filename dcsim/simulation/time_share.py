@@ -23,10 +23,12 @@ from dcsim.simulation.ledger import Ledger
 from dcsim.simulation.placing import Placer
 from dcsim.simulation.realising import Realiser, Wish
 from dcsim.simulation.record import RunRecord
+from dcsim.simulation.round_times import next_round_s, this_or_next_round_s
 
 __all__ = ["TimeShareDispatch"]
 
 Floats = npt.NDArray[np.float64]
+_LEAST_ROUND_S = 1e-6
 _HUGE = 1e9
 """Priority over share of a job that has had nothing."""
 
@@ -81,6 +83,7 @@ class TimeShareDispatch:
         self._record = record
         self._inputs = inputs
         self._ledger = ledger
+        self._attempts = attempts
         self._realiser = Realiser(policy.skip, placer, attempts, ledger)
         self._draws = stream(inputs.seed, "policies", "ordering", policy.name)
         self._active: dict[int, None] = {}
@@ -126,18 +129,23 @@ class TimeShareDispatch:
     # -- rounds ------------------------------------------------------------------------------------
 
     def _on_grid(self) -> float:
-        now_s, round_s = self._engine.now, self._policy.round_s
-        return max(now_s, math.ceil(now_s / round_s) * round_s)
+        return this_or_next_round_s(self._engine.now, self._policy.round_s)
 
     def _call_round(self, time_s: float) -> None:
         self._called = True
         self._engine.call_at(time_s, Order.ROUND, 0, self._round, None)
 
     def _round(self, _: None) -> None:
-        self._called = False
         self._book()
-        if not self._active:
-            return
+        if self._active:
+            self._begin()
+        # Not before: jobs that the round stops wait again, and must not call another at this instant.
+        self._called = False
+        if self._active:
+            self._call_next()
+
+    def _begin(self) -> None:
+        """Allocate if it is time, and let the jobs of the round have what they are due."""
         now_s, policy = self._engine.now, self._policy
         rows = np.sort(np.fromiter(self._active, dtype=np.int64, count=len(self._active)))
         active = self._ledger.active(rows, now_s)
@@ -154,15 +162,25 @@ class TimeShareDispatch:
             if self._accounts[int(view.row[at])].due is not None
         ]
         self._realiser.realise(wishes, preempts=False)
-        self._call_next()
+        if self._policy.whole_steps:
+            for turn in self._turns:
+                self._attempts.resume(turn.job)
+                end_s = turn.start_s + turn.planned_s
+                self._engine.call_at(end_s, Order.PHASE, turn.job, self._steps_done, turn)
+
+    def _steps_done(self, turn: _Turn) -> None:
+        """A job has done its whole steps of this round."""
+        if turn in self._turns:
+            self._attempts.idle(turn.job)
 
     def _call_next(self) -> None:
         """Have the next round called: on the grid, or when the last job of this one has done its steps."""
         now_s, policy = self._engine.now, self._policy
         if not policy.whole_steps:
-            self._call_round((math.floor(now_s / policy.round_s) + 1) * policy.round_s)
+            self._call_round(next_round_s(now_s, policy.round_s))
         elif self._turns:
-            self._call_round(now_s + max(turn.planned_s for turn in self._turns))
+            # A job that is done but for rounding has its end within a microsecond, not at this instant.
+            self._call_round(now_s + max(_LEAST_ROUND_S, *(turn.planned_s for turn in self._turns)))
         # else nothing can run before another job comes
 
     def _book(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.errors import GuardError
 from dcsim.facility.servers import Held
 from dcsim.policies.views import Placement
 from dcsim.simulation.attempts import Attempts
@@ -44,16 +45,13 @@ class WhatIf:
         running = self._attempts.running.get(job)
         return running is not None and job not in self.released and running.phase is not Phase.LEAVE
 
-    def fits_back(self, job: int) -> bool:
-        """Return whether all that a released job held is free again."""
+    def take_back(self, job: int) -> bool:
+        """Let a released job hold again what it held, if all of that is free; return whether it does."""
         running = self._attempts.running[job]
-        return self._placer.is_free(job, running.width, running.placement)
-
-    def take_back(self, job: int) -> None:
-        """Let a released job hold again what it held."""
-        running = self._attempts.running[job]
-        running.held = self._placer.retake(job, running.width, running.held)
+        if not self._placer.retake(job, running.width, running.held):
+            return False
         del self.released[job]
+        return True
 
     def place(self, job: int, width: int, mask: Bools | None) -> Placement | None:
         """Return where a job would go now."""
@@ -98,5 +96,7 @@ class WhatIf:
         for job, width, held in reversed(self._taken):
             self._placer.give_back(job, width, held)
         for job in reversed(tuple(self.released)):
-            self.take_back(job)
+            if not self.take_back(job):
+                msg = f"row {job} cannot hold again what it held before a decision was tried"
+                raise GuardError(msg)
         self._taken.clear()

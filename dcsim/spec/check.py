@@ -30,7 +30,13 @@ __all__ = [
 ]
 
 _PROFILES_FOLDER = Path(__file__).resolve().parent.parent / "workload" / "profiles"
-_MAX_FILE_BYTES = {"profiles": 16 << 20, "weather": 256 << 20, "grid": 256 << 20, "workload": 8 << 30}
+_MAX_FILE_BYTES = {
+    "profiles": 16 << 20,
+    "rates": 64 << 20,
+    "weather": 256 << 20,
+    "grid": 256 << 20,
+    "workload": 8 << 30,
+}
 _RACKS_PER_SPINE = 8
 
 
@@ -162,7 +168,9 @@ def _accelerator_names(check: _Check) -> None:
 
 
 def _profile_names(check: _Check) -> None:
-    """Every cost profile named exists."""
+    """Every cost profile named exists; the kinds of a rate table are known only once it is read."""
+    if check.scenario.rates is not None:
+        return
     known = sorted({*check.known_profiles, *check.scenario.profiles})
     workload = check.scenario.workload
     named: list[tuple[tuple[str | int, ...], str]] = []

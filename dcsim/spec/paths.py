@@ -62,6 +62,8 @@ def referenced_files(scenario: Scenario) -> Iterator[tuple[tuple[str, ...], str]
     """Yield (path of the field, text) for each data file that a scenario names, in a fixed order."""
     for name in sorted(scenario.profiles):
         yield ("profiles", name), scenario.profiles[name]
+    if scenario.rates is not None:
+        yield ("rates",), scenario.rates
     if isinstance(scenario.weather, FileWeatherSpec):
         yield ("weather", "path"), scenario.weather.path
     if isinstance(scenario.grid.carbon, FileSeriesSpec):

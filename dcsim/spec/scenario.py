@@ -48,6 +48,9 @@ class Scenario(SpecModel):
     """Accelerator models added to the built-in catalogue."""
     profiles: dict[Name, Annotated[str, Field(min_length=1, max_length=1_000)]] = Field(default={})
     """Cost profiles by name: paths to JSON files, relative to the scenario file."""
+    rates: Annotated[str, Field(min_length=1, max_length=1_000)] | None = None
+    """Table of measured rates: path to a JSON file, relative to the scenario file. Each of its kinds of jobs may
+    be named where a profile may."""
     cluster: ClusterSpec
     """Racks, servers and accelerators."""
     network: NetworkSpec = NetworkSpec()

@@ -136,8 +136,9 @@ class TraceWorkloadSpec(SpecModel):
     kind: Literal["trace"] = "trace"
     path: str = Field(min_length=1, max_length=1_000)
     """Relative to the scenario file, inside its folder or below a --data folder."""
-    format: Literal["native", "openb", "philly"] = "native"
-    """native: dcsim's own columns; openb, philly: as published."""
+    format: Literal["native", "openb", "philly", "swf", "sacct", "gavel", "pollux", "kubernetes"] = "native"
+    """native: dcsim's own columns; openb, philly, gavel, pollux: as published; swf: Standard Workload Format;
+    sacct: Slurm accounting (--parsable2); kubernetes: pods as kubectl writes them."""
     profile: Name | None = None
     """Cost profile given to jobs that name none; None: pure run time, no traffic."""
     max_jobs: Count | None = None

@@ -43,17 +43,21 @@ class YamlDocument:
     """Line, from 1, of each key or list item by its path; all parts of a path are text."""
 
 
-def load_yaml(raw: bytes, file: str) -> YamlDocument:
-    r"""Return the one mapping that a YAML text of at most `MAX_BYTES` bytes holds.
+def load_yaml(
+    raw: bytes, file: str, *, max_bytes: int = MAX_BYTES, max_nodes: int = MAX_NODES
+) -> YamlDocument:
+    r"""Return the one mapping that a YAML text holds.
 
-    `file` is only shown. Raises `ScenarioError` with all problems found.
+    `file` is only shown. `max_bytes` and `max_nodes` bound the text and its keys and values: the
+    defaults fit whatever people write by hand, dumps of programs need more; nothing else is relaxed.
+    Raises `ScenarioError` with all problems found.
 
     >>> document = load_yaml(b"name: demo\nsize: 1e3\n", "demo.yaml")
     >>> document.data, document.lines[("size",)]
     ({'name': 'demo', 'size': 1000.0}, 2)
     """
-    text = _decode(raw, file)
-    reader = _Reader(file, text)
+    text = _decode(raw, file, max_bytes)
+    reader = _Reader(file, text, max_nodes)
     try:
         data = reader.read()
     except _LimitError:
@@ -69,10 +73,10 @@ def load_yaml(raw: bytes, file: str) -> YamlDocument:
     return YamlDocument(data=data, lines=reader.lines)
 
 
-def _decode(raw: bytes, file: str) -> str:
+def _decode(raw: bytes, file: str, max_bytes: int) -> str:
     """Return the text of a UTF-8 file, with or without byte-order mark and with any line ends."""
-    if len(raw) > MAX_BYTES:
-        raise _single(file, None, f"more than {MAX_BYTES:,} bytes", f"at most {MAX_BYTES:,} bytes")
+    if len(raw) > max_bytes:
+        raise _single(file, None, f"more than {max_bytes:,} bytes", f"at most {max_bytes:,} bytes")
     if raw[:2] in {b"\xff\xfe", b"\xfe\xff"} or b"\x00" in raw[:64]:
         raise _single(file, 1, "UTF-16, UTF-32 or binary data", "UTF-8 text", "save the file as UTF-8")
     try:
@@ -107,6 +111,7 @@ class _Reader:
 
     file: str
     text: str
+    max_nodes: int = MAX_NODES
     problems: list[Problem] = field(default_factory=list)
     lines: dict[Path, int] = field(default_factory=dict)
     nodes: int = 0
@@ -135,10 +140,9 @@ class _Reader:
         """Return the value that starts with `event`."""
         line = _line(event)
         self.nodes += 1
-        if self.nodes > MAX_NODES:
-            self.refuse(
-                line, path, f"more than {MAX_NODES:,} values", f"at most {MAX_NODES:,} values in a file"
-            )
+        if self.nodes > self.max_nodes:
+            expected = f"at most {self.max_nodes:,} values in a file"
+            self.refuse(line, path, f"more than {self.max_nodes:,} values", expected)
             raise _LimitError
         if len(path) > MAX_DEPTH:
             self.refuse(line, (), "deeper nesting", f"at most {MAX_DEPTH} levels")

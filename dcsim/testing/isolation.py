@@ -12,6 +12,7 @@ from typing import Any
 
 import cloudpickle
 import numpy as np
+import numpy.typing as npt
 
 from dcsim.policies.views import ClusterView, JobsView, PlacementRequest
 from dcsim.rng import stream
@@ -66,13 +67,23 @@ def sample_jobs_view(count: int) -> JobsView:
     5
     """
     draw = stream(0, "testing", "jobs", count)
-    columns = (
-        np.sort(draw.exponential(100.0, count).cumsum()),
-        draw.integers(0, 65, count),
+    submit_s = np.sort(draw.exponential(100.0, count).cumsum())
+    width = draw.integers(0, 65, count)
+    columns: tuple[npt.NDArray[Any], ...] = (
+        submit_s,
+        width,
         draw.lognormal(6.0, 1.5, count),
         draw.choice([0.0, 3600.0], count),
         draw.integers(0, 4, count),
         draw.random(count),
+        draw.integers(-2, 3, count).astype(np.float64),
+        submit_s + draw.choice([np.nan, 600.0, 7200.0], count),
+        draw.choice([np.nan, 900.0], count),
+        np.where(width % 3 == 2, (width + 1) // 2, 0),
+        np.where(width % 3 == 2, width * 2, 0),
+        np.where((width == 1) & (draw.random(count) < 0.5), 0.5, 1.0),
+        draw.choice([0.0, 4.0], count),
+        draw.choice([0.0, 2.0**30], count),
     )
     for column in columns:
         column.flags.writeable = False
@@ -103,11 +114,16 @@ def _same(now: Any, then: Any) -> bool:  # noqa: ANN401  two views or requests o
     for field in fields(now):
         value, old = getattr(now, field.name), getattr(then, field.name)
         if isinstance(value, np.ndarray):
-            if value.flags.writeable or not np.array_equal(value, old):
+            if value.flags.writeable or not _equal(value, old):
                 return False
         elif not callable(value) and value != old:
             return False
     return True
+
+
+def _equal(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+    """Return whether two columns are equal, NaN being equal to NaN."""
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f" and other.dtype.kind == "f")
 
 
 def frozen_state(policy: object) -> str:

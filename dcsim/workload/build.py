@@ -16,10 +16,11 @@ from dcsim.spec.cluster import ServerSpec
 from dcsim.spec.names import nearest
 from dcsim.spec.scenario import Scenario
 from dcsim.spec.workload import GeneratedWorkloadSpec, TraceWorkloadSpec
-from dcsim.workload.cost import ideal_step_time_s, step_cost
+from dcsim.workload.distinct import distinct_rows
 from dcsim.workload.generate import generate_jobs
+from dcsim.workload.job_costs import ideal_step_s
 from dcsim.workload.jobs import JobTable
-from dcsim.workload.profile_store import LoadedProfile
+from dcsim.workload.profile_store import JobCosts
 
 __all__ = ["build_jobs", "check_jobs_fit", "reference_accelerator"]
 
@@ -36,7 +37,7 @@ def build_jobs(
     scenario: Scenario,
     seed: int,
     base_dir: Path,
-    profiles: Mapping[str, LoadedProfile],
+    profiles: Mapping[str, JobCosts],
     catalogue: Mapping[str, Accelerator],
     cluster_accelerators: int,
 ) -> JobTable:
@@ -68,12 +69,20 @@ def build_jobs(
             )
         start = scenario.grid.start or _DEFAULT_START
         table = generate_jobs(
-            workload, seed, profiles, cluster_accelerators, reference, start, catalogue=catalogue
+            workload,
+            seed,
+            profiles,
+            cluster_accelerators,
+            reference,
+            start,
+            catalogue=catalogue,
+            per_server=_per_server(scenario, reference),
         )
     else:
         table = _trace_jobs(workload, base_dir)
         if reference is not None:
-            table = _with_steps(table, workload, profiles, reference, catalogue)
+            per_server = _per_server(scenario, reference)
+            table = _with_steps(table, workload, profiles, reference, catalogue, per_server)
     check_jobs_fit(table, scenario)
     return table
 
@@ -104,6 +113,12 @@ def reference_accelerator(scenario: Scenario, catalogue: Mapping[str, Accelerato
     return catalogue[max(devices, key=devices.__getitem__)] if devices else None
 
 
+def _per_server(scenario: Scenario, reference: Accelerator) -> int:
+    """Return the devices of the largest server with the reference accelerator."""
+    servers = (server for _, server, _ in _servers(scenario))
+    return max(server.accelerators for server in servers if server.accelerator == reference.name)
+
+
 def check_jobs_fit(table: JobTable, scenario: Scenario) -> None:
     """Raise ScenarioError with every kind of job that not even the empty cluster can take.
 
@@ -111,7 +126,7 @@ def check_jobs_fit(table: JobTable, scenario: Scenario) -> None:
     `max_servers` servers, its cores and memory spread in proportion to accelerators.
     """
     servers = [(server, count) for _, server, count in _servers(scenario)]
-    kinds, first, inverse = _distinct(
+    first, inverse = distinct_rows(
         table.accelerators,
         table.max_servers,
         table.cpu_cores,
@@ -121,7 +136,7 @@ def check_jobs_fit(table: JobTable, scenario: Scenario) -> None:
     stuck = np.array([not _Need(table, row).fits(servers) for row in first.tolist()], dtype=bool)
     if not stuck.any():
         return
-    times = np.bincount(inverse, minlength=len(kinds))
+    times = np.bincount(inverse, minlength=len(first))
     problems = [
         Problem(
             scenario.name,
@@ -221,9 +236,10 @@ def _trace_jobs(workload: TraceWorkloadSpec, base_dir: Path) -> JobTable:
 def _with_steps(
     table: JobTable,
     workload: TraceWorkloadSpec,
-    profiles: Mapping[str, LoadedProfile],
+    profiles: Mapping[str, JobCosts],
     reference: Accelerator,
     catalogue: Mapping[str, Accelerator],
+    per_server: int,
 ) -> JobTable:
     """Return the table with the default profile given out and run times of profiled jobs as steps."""
     if workload.profile is not None:
@@ -241,13 +257,12 @@ def _with_steps(
     if not len(timed):
         return table
     part = table.take(timed)
-    keys, first, inverse = _distinct(part.profile, part.accelerators, part.batch_per_accelerator)
-    step_s = np.empty(len(keys))
+    first, inverse = distinct_rows(part.profile, part.accelerators, part.batch_per_accelerator)
+    step_s = np.empty(len(first))
     for i, row in enumerate(first.tolist()):
-        profile = profiles[part.profile_names[part.profile[row]]].profile
+        costs = profiles[part.profile_names[part.profile[row]]]
         width, batch = int(part.accelerators[row]), int(part.batch_per_accelerator[row])
-        cost = step_cost(profile, reference, width, batch, measured_on=catalogue.get(profile.device))
-        step_s[i] = ideal_step_time_s(cost, reference, width)
+        step_s[i] = ideal_step_s(costs, reference, width, batch, catalogue=catalogue, per_server=per_server)
     steps, duration_s = table.steps.copy(), table.duration_s.copy()
     whole = np.maximum(1.0, np.rint(part.duration_s * part.accelerator_share / step_s[inverse]))
     steps[timed] = np.where(part.duration_s > 0, whole, 0.0)
@@ -266,14 +281,3 @@ def _with_default_profile(table: JobTable, name: str) -> JobTable:
         if left
         else table
     )
-
-
-def _distinct(*columns: npt.NDArray[np.float64] | Ints) -> tuple[Ints, Ints, Ints]:
-    """Return (codes, first row, inverse) of the distinct rows of equally long columns."""
-    code = np.zeros(len(columns[0]), dtype=np.int64)
-    for column in columns:
-        values, inverse = np.unique(column, return_inverse=True)
-        # Renumbered after each column, so that the product of their counts cannot overflow.
-        code = np.unique(code * len(values) + inverse, return_inverse=True)[1]
-    codes, first, inverse = np.unique(code, return_index=True, return_inverse=True)
-    return codes, first, inverse

@@ -19,7 +19,6 @@ from dcsim.facility.hardware import Accelerator
 from dcsim.rng import stream
 from dcsim.spec.names import nearest
 from dcsim.spec.workload import GeneratedWorkloadSpec, JobKindSpec
-from dcsim.workload.cost import ideal_step_time_s, step_cost
 from dcsim.workload.distributions import (
     clipped_lognormal_mean,
     clipped_lognormal_quantile,
@@ -29,8 +28,9 @@ from dcsim.workload.distributions import (
     mean_width,
     zipf_weights,
 )
+from dcsim.workload.job_costs import ideal_step_s, largest_batch
 from dcsim.workload.jobs import JobTable, without_rules
-from dcsim.workload.profile_store import LoadedProfile
+from dcsim.workload.profile_store import JobCosts
 
 __all__ = ["arrival_rate_per_s", "generate_jobs"]
 
@@ -41,12 +41,13 @@ Ints = npt.NDArray[np.int64]
 def generate_jobs(
     spec: GeneratedWorkloadSpec,
     seed: int,
-    profiles: Mapping[str, LoadedProfile],
+    profiles: Mapping[str, JobCosts],
     cluster_accelerators: int,
     reference: Accelerator,
     start: datetime,
     *,
     catalogue: Mapping[str, Accelerator] | None = None,
+    per_server: int = 0,
 ) -> JobTable:
     """Return the jobs that `spec` and `seed` say, the same under every policy.
 
@@ -58,6 +59,7 @@ def generate_jobs(
         reference: The accelerator on which a drawn run time becomes steps.
         start: Calendar time of t = 0; places the daily swing.
         catalogue: For profiles measured on hardware that a scenario adds; None: the built-in one.
+        per_server: Devices of a server, for rates measured by layout; 0: a gang is in one server.
 
     Returns:
         A table of `spec.jobs` jobs with whole numbers of steps: the drawn run time over the ideal
@@ -70,7 +72,7 @@ def generate_jobs(
     _check_profiles(spec, profiles)
     kind = _pick(seed, "kinds", spec.jobs, np.array([entry.weight for entry in spec.mix]))
     names = tuple(dict.fromkeys(entry.profile for entry in spec.mix))
-    columns = _kind_columns(spec, seed, kind, _StepTimes(profiles, reference, catalogue or {}))
+    columns = _kind_columns(spec, seed, kind, _StepTimes(profiles, reference, catalogue or {}, per_server))
     run_s = _sizes_s(spec, seed)
     return JobTable(
         job_id=_ids(spec.jobs),
@@ -123,20 +125,25 @@ class _KindColumns:
 class _StepTimes:
     """Ideal step times on the reference accelerator."""
 
-    profiles: Mapping[str, LoadedProfile]
+    profiles: Mapping[str, JobCosts]
     reference: Accelerator
     catalogue: Mapping[str, Accelerator]
+    per_server: int
 
     def batch(self, kind: JobKindSpec) -> int:
         """Return the samples a device takes each step."""
-        return kind.batch_per_accelerator or self.profiles[kind.profile].profile.fit.batch_per_device_max
+        return kind.batch_per_accelerator or largest_batch(self.profiles[kind.profile])
 
     def seconds(self, kind: JobKindSpec, width: int) -> float:
         """Return the ideal step time [s] of a gang."""
-        profile = self.profiles[kind.profile].profile
-        measured_on = self.catalogue.get(profile.device)
-        cost = step_cost(profile, self.reference, width, self.batch(kind), measured_on=measured_on)
-        return ideal_step_time_s(cost, self.reference, width)
+        return ideal_step_s(
+            self.profiles[kind.profile],
+            self.reference,
+            width,
+            self.batch(kind),
+            catalogue=self.catalogue,
+            per_server=self.per_server,
+        )
 
 
 def _kind_columns(spec: GeneratedWorkloadSpec, seed: int, kind: Ints, times: _StepTimes) -> _KindColumns:
@@ -186,7 +193,7 @@ def _ids(count: int) -> tuple[str, ...]:
     return tuple(map(f"job-%0{digits}d".__mod__, range(count)))
 
 
-def _check_profiles(spec: GeneratedWorkloadSpec, profiles: Mapping[str, LoadedProfile]) -> None:
+def _check_profiles(spec: GeneratedWorkloadSpec, profiles: Mapping[str, JobCosts]) -> None:
     """Raise ScenarioError with every profile of the mix that was not loaded."""
     problems = [
         Problem(

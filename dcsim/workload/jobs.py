@@ -210,31 +210,12 @@ def job_table(
     >>> table.job_id, table.submit_s.tolist()
     (('job-1', 'job-0'), [0.0, 60.0])
     """
+    given: dict[str, Any] = dict(locals())  # the arguments by name: each is a column
     count = np.atleast_1d(np.asarray(submit_s)).shape[0]
-    numbers = {
-        "submit_s": submit_s,
-        "accelerator_share": accelerator_share,
-        "cpu_cores": cpu_cores,
-        "memory_bytes": memory_bytes,
-        "duration_s": duration_s,
-        "steps": steps,
-        "slack_s": slack_s,
-        "accelerators": accelerators,
-        "max_servers": max_servers,
-        "batch_per_accelerator": batch_per_accelerator,
-        "priority": priority,
-        "deadline_s": deadline_s,
-        "time_limit_s": time_limit_s,
-        "min_accelerators": min_accelerators,
-        "max_accelerators": max_accelerators,
-        "noise_scale_samples": noise_scale_samples,
-        "array_limit": array_limit,
-    }
-    arrays = {name: _column(name, value, count) for name, value in numbers.items()}
+    arrays = {name: _column(name, given[name], count) for name in (*_FLOAT_COLUMNS, *_COUNT_COLUMNS)}
     names: dict[str, tuple[str, ...]] = {}
-    coded = {"profile": profile, "tenant": tenant, "accelerator_types": accelerator_types, "array": array}
-    for name, texts in coded.items():
-        arrays[name], names[name] = _encode(texts, count)
+    for name in _CODE_COLUMNS:
+        arrays[name], names[name] = _encode(given[name], count)
     table = JobTable(
         job_id=tuple(job_id) if job_id is not None else tuple(f"job-{i}" for i in range(count)),
         **arrays,  # type: ignore[arg-type]  # each name has its own element type, set just above

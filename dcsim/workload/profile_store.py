@@ -18,10 +18,12 @@ from dcsim.spec.names import nearest
 from dcsim.spec.scenario import Scenario
 from dcsim.spec.workload import TraceWorkloadSpec
 from dcsim.workload.files import replace_file
+from dcsim.workload.measured_kind import MeasuredKind
 from dcsim.workload.profile import PROFILE_VERSION, CostProfile
 
 __all__ = [
     "PROFILE_BYTES_MAX",
+    "JobCosts",
     "LoadedProfile",
     "builtin_profiles",
     "load_profile",
@@ -45,6 +47,10 @@ class LoadedProfile:
     profile: CostProfile
     sha256: str
     path: Path
+
+
+JobCosts = LoadedProfile | MeasuredKind
+"""What says what a kind of job costs: a profile measured and fitted, or a table of measured rates."""
 
 
 def builtin_profiles() -> Mapping[str, Path]:
@@ -122,8 +128,10 @@ def used_profiles(scenario: Scenario) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def load_profiles(names: Iterable[str], scenario: Scenario, base_dir: Path) -> dict[str, LoadedProfile]:
-    """Load profiles by name: the scenario's own first, then those kept in dcsim.
+def load_profiles(names: Iterable[str], scenario: Scenario, base_dir: Path) -> dict[str, JobCosts]:
+    """Load profiles by name: the scenario's own and the kinds of its rate table first, then those kept in dcsim.
+
+    All kinds of the rate table are there, named or not.
 
     Args:
         names: As `used_profiles` gives them.
@@ -131,7 +139,8 @@ def load_profiles(names: Iterable[str], scenario: Scenario, base_dir: Path) -> d
         base_dir: Folder of the scenario file; paths may not leave it or the declared data folders.
 
     Raises:
-        ScenarioError: With every unknown name and every path that is refused.
+        ScenarioError: With every unknown name, every path that is refused, and every name that both
+            a profile of the scenario and a kind of its rate table have.
         ProfileError: With every problem of the files, among them a device that is in no catalogue
             and points faster than their device's peak.
     """
@@ -139,9 +148,9 @@ def load_profiles(names: Iterable[str], scenario: Scenario, base_dir: Path) -> d
     from dcsim.workload.cost import check_efficiency
 
     devices = catalogue(scenario)
-    loaded: dict[str, LoadedProfile] = {}
+    loaded = _measured_kinds(scenario, base_dir)
     problems: list[Problem] = []
-    for name, path in _paths(names, scenario, base_dir).items():
+    for name, path in _paths((name for name in names if name not in loaded), scenario, base_dir).items():
         try:
             profile, digest = load_profile(path)
             check_efficiency(profile, devices.get(profile.device))
@@ -288,6 +297,30 @@ def _point_facts(profile: CostProfile) -> Iterator[tuple[str, str, str]]:
         values = [getattr(point, name) for point in profile.points]
         if low < min(values) or high > max(values):
             yield f"fit.{name}_max", f"{low} to {high}", f"within the measured {min(values)} to {max(values)}"
+
+
+def _measured_kinds(scenario: Scenario, base_dir: Path) -> dict[str, JobCosts]:
+    """Return the kinds of the scenario's rate table by name, in the order of the table."""
+    from dcsim.spec import resolve_data_path
+    from dcsim.workload.rate_table_file import load_rate_table
+
+    if scenario.rates is None:
+        return {}
+    try:
+        path = resolve_data_path(base_dir, scenario.rates)
+    except (ScenarioError, ValueError, OSError) as error:
+        expected = "a path inside the scenario's folder or a data folder"
+        raise ScenarioError([Problem(scenario.name, None, "rates", str(error), expected)]) from None
+    table, digest = load_rate_table(path)
+    expected = "a name that is no kind of the rate table"
+    twice = [
+        Problem(scenario.name, None, f"profiles.{name}", repr(name), expected)
+        for name in table.names()
+        if name in scenario.profiles
+    ]
+    if twice:
+        raise ScenarioError(twice)
+    return {name: MeasuredKind(table, name, digest, path) for name in table.names()}
 
 
 def _paths(names: Iterable[str], scenario: Scenario, base_dir: Path) -> dict[str, Path]:

@@ -180,7 +180,7 @@ def test_malformed_rows_are_refused_or_left_out_when_told(
     refused = dcsim("trace", "import", "native", jobs, "--out", out)
     assert refused.exit_code == 2
     assert not out.exists()
-    skipped = dcsim("trace", "import", "native", jobs, "--out", out, "--skip-bad-rows")
+    skipped = dcsim("trace", "import", "native", jobs, "--out", out, "--on-bad", "skip")
     assert skipped.exit_code == 0
     assert "note: " in skipped.stdout
     assert "wrote 1 jobs" in skipped.stdout

@@ -28,6 +28,7 @@ REQUIRED = [
     "TPU-v5e",
     "TPU-v5p",
     "TPU-v6e",
+    "K80",
     "P100",
     "A10",
     "G2",

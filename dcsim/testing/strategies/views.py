@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -152,14 +153,36 @@ def jobs_views(draw: st.DrawFn, *, min_jobs: int = 0, max_jobs: int = 8) -> Jobs
     def column(element: st.SearchStrategy[float]) -> npt.NDArray[np.float64]:
         return _floats([draw(element) for _ in range(count)])
 
-    seconds = st.integers(0, 1000).map(float)
+    seconds, none = st.integers(0, 1000).map(float), st.just(math.nan)
+    submit_s = np.sort(column(seconds))
+    widths = [draw(st.integers(0, 64)) for _ in range(count)]
+    # An elastic gang has a least and a greatest width around its own; 0 and 0: rigid.
+    spans = [
+        (draw(st.integers(1, width)), width + draw(st.integers(0, 8)))
+        if width and draw(st.booleans())
+        else (0, 0)
+        for width in widths
+    ]
     view = JobsView(
-        submit_s=np.sort(column(seconds)),
-        accelerators=np.array([draw(st.integers(0, 64)) for _ in range(count)], dtype=np.int64),
+        submit_s=submit_s,
+        accelerators=np.array(widths, dtype=np.int64),
         estimated_duration_s=column(st.one_of(seconds, st.floats(0.0, 1e6))),
         slack_s=column(seconds),
         tenant=np.array([draw(st.integers(0, 3)) for _ in range(count)], dtype=np.int64),
         compute_fraction=column(st.floats(0.0, 1.0)),
+        priority=column(st.integers(-2, 2).map(float)),
+        deadline_s=submit_s + column(st.one_of(none, seconds)),
+        time_limit_s=column(st.one_of(none, st.integers(1, 1000).map(float))),
+        min_accelerators=np.array([least for least, _ in spans], dtype=np.int64),
+        max_accelerators=np.array([most for _, most in spans], dtype=np.int64),
+        accelerator_share=_floats(
+            [
+                draw(st.sampled_from((1.0, 0.5, 0.25))) if width == 1 and most == 0 else 1.0
+                for width, (_, most) in zip(widths, spans, strict=True)
+            ]
+        ),
+        cpu_cores=column(st.sampled_from((0.0, 1.0, 8.0))),
+        memory_bytes=column(st.sampled_from((0.0, 2.0**30))),
     )
     for name in JobsView.__slots__:
         getattr(view, name).flags.writeable = False

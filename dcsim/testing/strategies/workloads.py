@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,8 @@ def job_tables(
     profiles: tuple[str, ...] = (),
     plain: bool = False,
     types: bool = True,
+    rules: bool = False,
+    limits: bool = False,
 ) -> JobTable:
     """Draw a job table, each of whose jobs fits the empty `cluster`.
 
@@ -99,6 +102,9 @@ def job_tables(
         profiles: cost profiles that jobs may name.
         plain: gangs of whole accelerators only; else also parts of one and CPU-only jobs.
         types: jobs may ask for an accelerator type.
+        rules: jobs may have priorities and deadlines, be elastic, belong to an array of limited width, and
+            wait for others.
+        limits: jobs may have wall-time limits, so that not all may complete.
     """
     count = draw(st.integers(min_jobs, max_jobs))
     if count == 0:
@@ -116,9 +122,44 @@ def job_tables(
             "slack_s": float(draw(st.integers(0, max_slack_s))) if max_slack_s else 0.0,
             "tenant": draw(st.sampled_from(("ann", "bob"))),
         }
-        rows.append(row | draw(_job(cluster, max_duration_s, profiles, plain=plain, types=types)))
+        row |= draw(_job(cluster, max_duration_s, profiles, plain=plain, types=types))
+        if limits:
+            row["time_limit_s"] = float(draw(st.one_of(st.just(math.nan), st.integers(1, max_duration_s))))
+        rows.append(row | (draw(_rules(row, max_submit_s + max_duration_s)) if rules else {}))
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
-    return job_table(**columns)
+    after = draw(_dependencies(count)) if rules else None
+    return job_table(**columns, after=after)
+
+
+@st.composite
+def _rules(draw: st.DrawFn, row: dict[str, Any], latest_s: int) -> dict[str, Any]:
+    """Draw a job's priority and deadline, and whether it is elastic or of the one array."""
+    rules: dict[str, Any] = {
+        "priority": float(draw(st.integers(0, 2))),
+        "deadline_s": float(draw(st.one_of(st.just(math.nan), st.integers(0, latest_s)))),
+        "min_accelerators": 0,
+        "max_accelerators": 0,
+        "noise_scale_samples": float(draw(st.sampled_from((math.nan, 64.0)))),
+        "array": "",
+        "array_limit": 0,
+    }
+    width = row["accelerators"]
+    if width and row["accelerator_share"] == 1.0 and draw(st.booleans()):
+        rules["min_accelerators"] = draw(st.integers(1, width))
+        rules["max_accelerators"] = width + draw(st.integers(0, 4))
+    if draw(st.integers(0, 3)) == 3:
+        rules |= {"array": "sweep", "array_limit": 2}
+    return rules
+
+
+@st.composite
+def _dependencies(draw: st.DrawFn, count: int) -> dict[str, tuple[str, ...]]:
+    """Draw who waits for whom: some jobs for one before them in the table."""
+    after = {}
+    for job in range(1, count):
+        if draw(st.integers(0, 3)) == 3:
+            after[f"job-{job}"] = (f"job-{draw(st.integers(0, job - 1))}",)
+    return after
 
 
 @st.composite

@@ -9,18 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
-from dcsim.errors import Problem, TraceError
-from dcsim.spec.cluster import ClusterSpec, RackSpec, ServerSpec
+from dcsim.spec.cluster import ClusterSpec
 from dcsim.spec.quantities import NAME_PATTERN
 from dcsim.workload.jobs import JobTable, job_table
 from dcsim.workload.readers.rows import Field, OnBad, Rows, broken_type_lists, read_csv_rows
+from dcsim.workload.readers.servers import SERVERS_PER_RACK, Node, cluster_of, equal_racks, refused
 
 __all__ = ["NODE_FIELDS", "POD_FIELDS", "read_openb", "read_openb_nodes"]
 
 Bools = npt.NDArray[np.bool_]
-
-_Node = tuple[str, int, float, float]
-"""GPU model or "", GPUs, cores, memory [MiB]."""
 
 _MIB = 2.0**20
 _TIME_MAX_S = 1e10
@@ -87,7 +84,7 @@ def read_openb(path: Path, *, on_bad: OnBad = "refuse") -> JobTable:
     )
 
 
-def read_openb_nodes(path: Path, *, servers_per_rack: int = 32) -> ClusterSpec:
+def read_openb_nodes(path: Path, *, servers_per_rack: int = SERVERS_PER_RACK) -> ClusterSpec:
     """Return the nodes of an openb node list as a cluster of equal servers, in order of first appearance.
 
     Equal nodes are put together in racks of `servers_per_rack`, the last one of a kind holding what
@@ -110,28 +107,21 @@ def read_openb_nodes(path: Path, *, servers_per_rack: int = 32) -> ClusterSpec:
     named = np.array([re.match(NAME_PATTERN, text) is not None for text in rows.texts["model"]], dtype=bool)
     rows.flag(with_model & ~named, "model", "a name of letters, digits, '_', '-' and '.'")
     kept = rows.kept("refuse").tolist()
-    kinds: dict[_Node, int] = {}
-    for row in kept:
-        numbers = rows.numbers
-        key = (
+    numbers = rows.numbers
+    nodes = [
+        Node(
             rows.texts["model"][row],
             int(numbers["gpu"][row]),
             float(numbers["cpu_milli"][row]) / 1000.0,
-            float(numbers["memory_mib"][row]),
+            float(numbers["memory_mib"][row]) * _MIB,
         )
-        kinds[key] = kinds.get(key, 0) + 1
+        for row in kept
+    ]
     try:
-        racks = [rack for key, count in kinds.items() for rack in _racks(key, count, servers_per_rack)]
-        return ClusterSpec(racks=tuple(racks))
-    except (
-        ValidationError
-    ) as error:  # what a cluster cannot have: 1,000 GPUs in a node, racks alike but for case
-        raise TraceError(
-            [
-                Problem(str(path), None, ".".join(map(str, e["loc"])), repr(e["input"])[:80], e["msg"])
-                for e in error.errors(include_url=False)
-            ]
-        ) from None
+        racks = equal_racks(nodes, servers_per_rack)
+    except ValidationError as error:
+        raise refused(path, error) from None
+    return cluster_of(path, racks)
 
 
 def _shared(rows: Rows) -> Bools:
@@ -171,27 +161,3 @@ def _pod_notes(rows: Rows, kept: npt.NDArray[np.int64]) -> list[str]:
     ]
     first_s = numbers["creation_time"][kept].min()
     return [*notes, f"openb: t = 0 is creation_time {first_s:.0f}"] if first_s else notes
-
-
-def _racks(node: _Node, count: int, per_rack: int) -> list[RackSpec]:
-    """Return the racks of `count` equal nodes: full ones, and one with what is left."""
-    model, gpus, cpu_cores, memory_mib = node
-    name = f"{model or 'cpu'}-{gpus}x-{cpu_cores:g}c-{memory_mib / 1024:g}g"
-    standard = ServerSpec()  # the default server's power a core
-    scale = cpu_cores / standard.cpu_cores
-    server = ServerSpec(
-        count=min(count, per_rack),
-        accelerator=model or None,
-        accelerators=gpus,
-        cpu_cores=cpu_cores,
-        memory_bytes=memory_mib * _MIB,
-        idle_power_w=standard.idle_power_w * scale,
-        peak_power_w=standard.peak_power_w * scale,
-        sleep_power_w=standard.sleep_power_w * scale,
-    )
-    full, left = divmod(count, per_rack)
-    racks = [RackSpec(name=name, count=full, servers=(server,))] if full else []
-    if left:
-        servers = (server.model_copy(update={"count": left}),)
-        racks.append(RackSpec(name=f"{name}-rest" if full else name, servers=servers))
-    return racks

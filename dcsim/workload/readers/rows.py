@@ -30,6 +30,7 @@ __all__ = [
     "check_size",
     "defaults",
     "header_problems",
+    "parsed_field",
     "read_csv_rows",
     "read_text",
 ]
@@ -110,6 +111,8 @@ class Rows:
     """Lines of malformed rows that are not in the columns."""
     bad: set[int] = field(default_factory=set)
     """Rows flagged by `flag`."""
+    unused: set[int] = field(default_factory=set)
+    """Rows that are sound but no jobs."""
 
     def __len__(self) -> int:
         columns: list[Any] = [*self.numbers.values(), *self.texts.values()]
@@ -127,6 +130,15 @@ class Rows:
             got = repr(value) if isinstance(value, str) else f"{value:.15g}"
             self.problems.append(self._problem(int(lines[row]), column, got, expected, hint))
         self.bad.update(rows)
+
+    def refuse(self, row: int, column: str, got: str, expected: str, hint: str = "") -> None:
+        """Note a problem of one row whose value is not in the columns, or not as it was written."""
+        self.problems.append(self._problem(int(self.lines()[row]), column, got, expected, hint))
+        self.bad.add(row)
+
+    def leave_out(self, mask: Bools) -> None:
+        """Leave out the rows (N,) where `mask`: they are sound, but no jobs."""
+        self.unused.update(np.flatnonzero(mask).tolist())
 
     def flag_repeated(self, column: str) -> None:
         """Note a problem for each row whose text in `column` an earlier row has."""
@@ -154,7 +166,8 @@ class Rows:
             raise TraceError(
                 _capped(sorted(self.problems, key=lambda problem: (problem.line or 0, problem.path)))
             )
-        rows = np.array([row for row in range(len(self)) if row not in self.bad], dtype=np.int64)
+        left_out = self.bad | self.unused
+        rows = np.array([row for row in range(len(self)) if row not in left_out], dtype=np.int64)
         if not len(rows):
             raise TraceError([Problem(str(self.path), None, "", "no usable row", "at least one job")])
         return rows
@@ -393,7 +406,7 @@ def _values(
         if column is None:
             yield None
             continue
-        value = _parsed(column, text)
+        value = parsed_field(column, text)
         if value is None:
             got = repr(text[:80]) if text else "blank"
             rows.problems.append(Problem(str(rows.path), line, column.name, got, column.expected))
@@ -401,8 +414,12 @@ def _values(
             yield value
 
 
-def _parsed(column: Field, text: str) -> str | float | None:
-    """Return the value of one field, or None where it is not as declared."""
+def parsed_field(column: Field, text: str) -> str | float | None:
+    """Return the value of one field, or None where it is not as declared.
+
+    >>> parsed_field(Field("width", "whole", "", "gang width"), "4.0")
+    4.0
+    """
     if column.kind == "text":
         return (text or str(column.default)) if column.accepts_text(text) else None
     bare = text.strip(" \t")
