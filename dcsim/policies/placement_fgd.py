@@ -21,6 +21,7 @@ Ints = npt.NDArray[np.int64]
 _WHOLE = 1000
 _MOST_SHAPES = 512
 """Shapes of requests whose gradients are remembered."""
+_MOST_VIEWS = 4
 
 
 class FragmentationGradient(ScoringPolicy):
@@ -48,14 +49,15 @@ class FragmentationGradient(ScoringPolicy):
             msg = f"{self.name}.popularity: {popularity!r} -> expected a fraction in (0, 1]"
             raise PolicyError(msg)
         self.popularity = popularity
-        self._memory = _Memory()
+        self._memory = _Memories()
 
     def scores(self, request: PlacementRequest, view: ClusterView, servers: Ints) -> Floats:
         """Return how little each server's fragmentation grows, in `levels`."""
-        shape = self._memory.shape(request, view, self.popularity)
+        memory = self._memory.of(view)
+        shape = memory.shape(request, view, self.popularity)
         missing = servers[~shape.known[servers]]
         if len(missing):
-            gradient, _ = _gradients(request, view, missing, self._memory.typical, self.levels)
+            gradient, _ = _gradients(request, view, missing, memory.typical, self.levels)
             shape.score[missing] = gradient
             shape.known[missing] = True
         return shape.score[servers]
@@ -64,9 +66,9 @@ class FragmentationGradient(ScoringPolicy):
         """Return the device on which the gradient is best, the first of equals."""
         if request.accelerator_share == 1.0:
             return -1
-        self._memory.shape(request, view, self.popularity)
-        servers = np.array([server])
-        return int(_gradients(request, view, servers, self._memory.typical, self.levels)[1][0])
+        memory, servers = self._memory.of(view), np.array([server])
+        memory.shape(request, view, self.popularity)
+        return int(_gradients(request, view, servers, memory.typical, self.levels)[1][0])
 
 
 def _gradients(
@@ -108,31 +110,45 @@ class _Shape:
         self.tick = 0
 
 
-class _Memory:
-    """What was computed before, and which servers have changed since."""
+class _Memories:
+    """What was computed before, for each of the last few views (plans for later have one of their own)."""
 
     def __init__(self) -> None:
-        self._view: ClusterView | None = None
-        self._demand: DemandView | None = None
-        self._shapes: dict[tuple[int, float, float], _Shape] = {}
-        self.typical: TypicalJobs
+        self._latest: list[_Memory] = []
 
     def __repr__(self) -> str:
         return "<gradients computed before>"
 
     def __getstate__(self) -> dict[str, object]:
-        return {"_view": None, "_demand": None, "_shapes": {}}
+        return {"_latest": []}
+
+    def of(self, view: ClusterView) -> _Memory:
+        """Return what is known of the servers behind a view."""
+        found = next((memory for memory in self._latest if memory.view is view), None)
+        if found is None:
+            found = _Memory(view)
+            self._latest = [found, *self._latest[: _MOST_VIEWS - 1]]
+        return found
+
+
+class _Memory:
+    """The gradients on the servers of one view, and which servers have changed since."""
+
+    def __init__(self, view: ClusterView) -> None:
+        self.view = view
+        self.typical: TypicalJobs
+        self._demand: DemandView | None = None
+        self._shapes: dict[tuple[int, float, float], _Shape] = {}
+        self._units, self._cores = view.units().copy(), view.free_cpu_cores.copy()
+        self._changed_at = np.zeros(len(view.rack), dtype=np.int64)
+        self._tick = 0
 
     def shape(self, request: PlacementRequest, view: ClusterView, popularity: float) -> _Shape:
         """Return the gradients of requests like this one; those of changed servers are unknown again."""
-        told = view.demand is not None
-        if view is not self._view or (told and view.demand is not self._demand):
-            self._start(view)
-        demand = view.demand if view.demand is not None else _demand_of(request)
-        if demand is not self._demand:
+        if self._demand is None or view.demand is None:
             # Nothing told of the jobs to come: the one at hand stands for all of them.
-            self._demand, self._shapes = demand, {}
-            self.typical = typical_jobs(demand, popularity)
+            self._demand = _demand_of(request) if view.demand is None else view.demand
+            self.typical, self._shapes = typical_jobs(self._demand, popularity), {}
         self._note_changes(view)
         key = (request.accelerators, request.accelerator_share, request.cpu_cores)
         if key not in self._shapes:
@@ -144,12 +160,6 @@ class _Memory:
             shape.known &= self._changed_at <= shape.tick
             shape.tick = self._tick
         return shape
-
-    def _start(self, view: ClusterView) -> None:
-        self._view, self._demand, self._shapes = view, None, {}
-        self._units, self._cores = view.units().copy(), view.free_cpu_cores.copy()
-        self._changed_at = np.zeros(len(view.rack), dtype=np.int64)
-        self._tick = 0
 
     def _note_changes(self, view: ClusterView) -> None:
         units = view.units()

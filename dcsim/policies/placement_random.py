@@ -35,6 +35,7 @@ class RandomFit(PlacementPolicy):
     )
     needs: ClassVar[str] = "what is free on each server; a number drawn for the job"
     draws: ClassVar[bool] = True
+    weighs_types: ClassVar[bool] = True
 
     def place(self, request: PlacementRequest, view: ClusterView) -> Placement | None:
         """Return the fitting server of least rank, or the servers of least rank that hold the gang."""
@@ -42,13 +43,18 @@ class RandomFit(PlacementPolicy):
         servers = np.flatnonzero(room >= max(1, request.accelerators))
         if len(servers):
             return on_one_server(int(servers[_ranks(request.draw, servers).argmin()]), request)
-        if request.max_servers == 1 or request.accelerators == 0:
+        if request.max_servers == 1 or request.accelerators <= 1:
             return None
         servers = np.flatnonzero(room)
         servers = servers[np.argsort(_ranks(request.draw, servers), kind="stable")]
-        if request.max_servers:
-            servers = _roomy(servers, room, request)
-        return fill(servers, room, request)
+        types = np.zeros_like(room) if view.accelerator_type is None else view.accelerator_type
+        # All of a gang is on one type: that of the server of least rank, or the next.
+        for code in dict.fromkeys(types[servers].tolist()):
+            of_type = servers[types[servers] == code]
+            placement = fill(_roomy(of_type, room, request), room, request)
+            if placement is not None:
+                return placement
+        return None
 
     def device(self, request: PlacementRequest, view: ClusterView, server: int) -> int:
         """Return any device with enough free, each as likely as the others."""
@@ -63,6 +69,8 @@ class RandomFit(PlacementPolicy):
 
 def _roomy(servers: Ints, room: Ints, request: PlacementRequest) -> Ints:
     """Return servers in their order, without those too small for a gang over a limited number of them."""
+    if not request.max_servers:
+        return servers
     for least in range(1, int(room.max(initial=0)) + 1):
         chosen = servers[room[servers] >= least]
         if room[chosen[: request.max_servers]].sum() >= request.accelerators:

@@ -14,9 +14,10 @@ from dcsim.policies.views import Placement
 from dcsim.simulation.attempts import Attempts
 from dcsim.simulation.backfilling_future import CountedFuture, Future, PlacedFuture
 from dcsim.simulation.backfilling_line import ShapedLine
+from dcsim.simulation.backfilling_shapes import Shapes, devices_needed
 from dcsim.simulation.placing import Placer
 
-__all__ = ["EasyDispatch", "devices_needed", "shaped_line", "slots_are_fungible"]
+__all__ = ["EasyDispatch", "shaped_line", "slots_are_fungible"]
 
 
 def slots_are_fungible(placer: Placer) -> bool:
@@ -33,12 +34,7 @@ def slots_are_fungible(placer: Placer) -> bool:
     )
 
 
-def devices_needed(placer: Placer) -> list[int]:
-    """Return (N,) whole free devices without which each job does not fit: 0 for a part of one."""
-    return [width if share == 1.0 else 0 for width, share in zip(placer.width, placer.share, strict=True)]
-
-
-def shaped_line(policy: BackfillOrdering, placer: Placer) -> ShapedLine:
+def shaped_line(policy: BackfillOrdering, placer: Placer, shapes: Shapes) -> ShapedLine:
     """Return an empty line for the jobs of the run.
 
     Raises:
@@ -50,9 +46,7 @@ def shaped_line(policy: BackfillOrdering, placer: Placer) -> ShapedLine:
     if estimates_s.shape != (count,) or not (np.isfinite(estimates_s) & (estimates_s >= 0.0)).all():
         msg = f"{policy.name}: estimates of shape {estimates_s.shape} -> expected ({count},) finite, >= 0 s"
         raise PolicyError(msg)
-    number: dict[tuple[float, ...], int] = {}
-    shapes = [number.setdefault(placer.shape(job), len(number)) for job in range(count)]
-    return ShapedLine(inputs.order_keys, np.array(shapes, dtype=np.int64), estimates_s)
+    return ShapedLine(inputs.order_keys, shapes.of_job, estimates_s, shapes)
 
 
 class EasyDispatch:
@@ -74,7 +68,8 @@ class EasyDispatch:
         self._engine = engine
         self._placer = placer
         self._attempts = attempts
-        self._line = shaped_line(policy, placer)
+        self._shapes = Shapes(placer)
+        self._line = shaped_line(policy, placer, self._shapes)
         self._need = devices_needed(placer)
         self._counts = slots_are_fungible(placer)
         self._future: Future = (
@@ -84,9 +79,9 @@ class EasyDispatch:
         )
         self._new: list[int] = []
         self._freed = True
-        self._misfits: dict[int, None] = {}
+        self._misfits = self._shapes.refused()
         """Shapes that fit nowhere since something was freed last."""
-        self._too_long: dict[int, None] = {}
+        self._too_long = self._shapes.refused()
         """Shapes that fit, but not beside the reservation."""
 
     # -- what the run tells ------------------------------------------------------------------------
@@ -154,7 +149,7 @@ class EasyDispatch:
         room = self._future.room >= self._need[job]
         placement = self._placer.place(job) if room else None
         if placement is None:
-            self._misfits[shape] = None
+            self._misfits.add(shape)
             if room and self._counts:
                 self._stop_counting()
         return placement
@@ -185,7 +180,7 @@ class EasyDispatch:
         """Start, in order, all that fit and do not delay the first in line."""
         line, now_s = self._line, self._engine.now
         heap = []
-        for shape in line.waiting:
+        for shape in self._shapes.possible(self._future.room):
             if shape not in self._misfits:
                 job = line.first(shape)
                 heap.append((line.rank[job], job))
@@ -207,13 +202,15 @@ class EasyDispatch:
         """Start a job if it fits and does not delay the first in line; else note why not."""
         future, shape = self._future, self._line.shape[job]
         long = self._line.estimate_s[job] > future.start_s - self._engine.now
-        if long and (shape in self._too_long or not future.may_admit(job)):
-            self._too_long[shape] = None
+        if long and shape in self._too_long:
+            return
+        if long and not future.may_admit(job):
+            self._too_long.add(shape)
             return
         placement = self._placement(job)
         if placement is None:
             return
         if long and not future.admits(job, placement):
-            self._too_long[shape] = None
+            self._too_long.add(shape)
             return
         self._start(job, placement)

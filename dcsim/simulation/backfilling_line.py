@@ -7,16 +7,27 @@ import sys
 from array import array
 from collections.abc import Sequence
 from heapq import heappop, heappush
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ShapedLine"]
+__all__ = ["ShapedLine", "Told"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _ANY_S = sys.float_info.max
+
+
+class Told(Protocol):
+    """What follows of which shapes jobs wait."""
+
+    def enter(self, shape: int) -> None:
+        """Jobs of a shape wait from now on."""
+
+    def leave(self, shape: int) -> None:
+        """No job of a shape waits any more."""
 
 
 class ShapedLine:
@@ -27,12 +38,19 @@ class ShapedLine:
 
     Args:
         keys: (N,) sort keys, ties by row.
-        shapes: (N,) number of each job's shape, 0, 1, ...
+        of_job: (N,) number of each job's shape, 0, 1, ...
         estimates_s: (N,) finite, >= 0.
+        shapes: is told when the first of a shape's jobs comes, and when the last goes.
 
-    >>> line = ShapedLine(np.zeros(3), np.zeros(3, dtype=np.int64), np.array([9.0, 4.0, 5.0]))
+    >>> class Told:
+    ...     def enter(self, shape: int) -> None:
+    ...         print(f"jobs of shape {shape} wait")
+    ...     def leave(self, shape: int) -> None:
+    ...         print(f"no job of shape {shape} waits")
+    >>> line = ShapedLine(np.zeros(3), np.zeros(3, dtype=np.int64), np.array([9.0, 4.0, 5.0]), Told())
     >>> for job in (2, 1, 0):
     ...     line.add(job)
+    jobs of shape 0 wait
     >>> line.head(), line.first(0), line.first(0, 5.0), line.first(0, 3.0)
     (0, 0, 1, -1)
     >>> line.remove(1)
@@ -40,19 +58,20 @@ class ShapedLine:
     (2, 2)
     """
 
-    def __init__(self, keys: Floats, shapes: Ints, estimates_s: Floats) -> None:
+    def __init__(self, keys: Floats, of_job: Ints, estimates_s: Floats, shapes: Told) -> None:
+        self._shapes = shapes
         count = len(keys)
         order = np.lexsort((np.arange(count), keys))
         rank = np.empty(count, dtype=np.int64)
         rank[order] = np.arange(count)
-        by_shape = np.lexsort((rank, shapes))
-        sizes = np.bincount(shapes, minlength=1)
+        by_shape = np.lexsort((rank, of_job))
+        sizes = np.bincount(of_job, minlength=1)
         starts = np.cumsum(sizes) - sizes
         leaf = np.empty(count, dtype=np.int64)
         leaf[by_shape] = np.arange(count) - np.repeat(starts, sizes)
         self.rank: Sequence[int] = array("q", rank.tobytes())
         """(N,) place in line of each job, among all jobs of the run."""
-        self.shape: Sequence[int] = array("q", shapes.astype(np.int64).tobytes())
+        self.shape: Sequence[int] = array("q", of_job.astype(np.int64).tobytes())
         self.estimate_s: Sequence[float] = array("d", estimates_s.tobytes())
         self._by_rank = array("q", order.tobytes())
         self._by_shape = array("q", by_shape.tobytes())
@@ -62,8 +81,6 @@ class ShapedLine:
         self._leaves = [1 << max(0, int(size - 1).bit_length()) for size in sizes.tolist()]
         self._trees: list[array[float] | None] = [None] * len(sizes)
         self._heap: list[int] = []
-        self.waiting: dict[int, int] = {}
-        """Shapes of which jobs wait, and how many do."""
         self._count = 0
 
     def __len__(self) -> int:
@@ -77,8 +94,9 @@ class ShapedLine:
     def add(self, job: int) -> None:
         """Let a job wait."""
         shape = self.shape[job]
+        if self.first(shape) < 0:
+            self._shapes.enter(shape)
         self._set(job, self.estimate_s[job])
-        self.waiting[shape] = self.waiting.get(shape, 0) + 1
         self._count += 1
         heappush(self._heap, self.rank[job])
 
@@ -87,9 +105,8 @@ class ShapedLine:
         shape = self.shape[job]
         self._set(job, math.inf)
         self._count -= 1
-        self.waiting[shape] -= 1
-        if not self.waiting[shape]:
-            del self.waiting[shape]
+        if self.first(shape) < 0:
+            self._shapes.leave(shape)
 
     def _set(self, job: int, value: float) -> None:
         shape = self.shape[job]

@@ -10,8 +10,9 @@ from dcsim.engine import Engine
 from dcsim.facility.servers import Held
 from dcsim.policies.backfill import ConservativeBackfill
 from dcsim.simulation.attempts import Attempts
-from dcsim.simulation.backfilling import devices_needed, shaped_line, slots_are_fungible
+from dcsim.simulation.backfilling import shaped_line, slots_are_fungible
 from dcsim.simulation.backfilling_profile import CountedProfile, PlacedProfile, Profile, Slot
+from dcsim.simulation.backfilling_shapes import Shapes, devices_needed
 from dcsim.simulation.placing import Placer
 
 __all__ = ["ConservativeDispatch"]
@@ -38,7 +39,8 @@ class ConservativeDispatch:
         self._placer = placer
         self._attempts = attempts
         self._depth = policy.depth
-        self._line = shaped_line(policy, placer)
+        self._shapes = Shapes(placer)
+        self._line = shaped_line(policy, placer, self._shapes)
         """Waiting jobs without a reservation."""
         self._need = devices_needed(placer)
         self._room = placer.fleet.accelerators
@@ -61,7 +63,7 @@ class ConservativeDispatch:
         self._stale = True
         """Whether the reservations have to be made anew."""
         self._changed = False
-        self._misfits: dict[int, None] = {}
+        self._misfits = self._shapes.refused()
 
     # -- what the run tells ------------------------------------------------------------------------
 
@@ -124,9 +126,9 @@ class ConservativeDispatch:
 
     def _nobody_fits(self) -> bool:
         """Return whether there are too few devices for anyone who waits."""
-        line, need = self._line, self._need
-        least = min((need[line.first(shape)] for shape in line.waiting), default=self._room + 1)
-        return self._room < min([least, *(need[job] for job in self._reserved)])
+        return not self._shapes.possible(self._room) and all(
+            self._need[job] > self._room for job in self._reserved
+        )
 
     def _restart(self) -> None:
         """Forget all reservations."""
@@ -200,12 +202,12 @@ class ConservativeDispatch:
     def _last_that_may_start(self) -> int:
         """Return the first in line without a reservation that might start now, or -1."""
         line, found = self._line, -1
-        for shape in line.waiting:
-            first = line.first(shape)
-            if shape in self._misfits or self._need[first] > self._room:
+        for shape in self._shapes.possible(self._room):
+            if shape in self._misfits:
                 continue
+            first = line.first(shape)
             if not self._counts and self._placer.place(first) is None:
-                self._misfits[shape] = None
+                self._misfits.add(shape)
                 continue
             job = line.first(shape, self._profile.free_for_s(first))
             if job >= 0 and (found < 0 or line.rank[job] < line.rank[found]):

@@ -55,7 +55,7 @@ class ClusterRun:
         self._stop_when_done = True
         base_w = quantised_w(inputs.network.power_w + inputs.storage.power_w)
         self.record.base_power_w = base_w + float(self.fleet.idle_power_w.sum())
-        placer = Placer(inputs)
+        placer = Placer(inputs, self.links)
         self.attempts = Attempts(
             self.engine,
             self.record,

@@ -53,6 +53,7 @@ def open_loop_applies(inputs: RunInputs) -> bool:
         and not inputs.cpu_memory_binding
         and indexed_placement(policies.placement) is not None
         and not isinstance(ordering, DecidingPolicy | AllocationPolicy | BackfillOrdering)
+        and ordering.in_line
         and not ordering.preemptive
         and energy.sleep_after_s() is None
         and not (energy.holds_jobs and bool((jobs.slack_s > 0.0).any()))

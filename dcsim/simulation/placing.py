@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from array import array
 from itertools import pairwise
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from dcsim.errors import GuardError, PolicyError
 from dcsim.facility.servers import Held, share_units
-from dcsim.policies.views import ClusterView, FindFree, Placement, PlacementRequest
+from dcsim.facility.sharing import SharedLinks
+from dcsim.policies import PlacementPolicy
+from dcsim.policies.views import Placement, PlacementRequest
+from dcsim.rng import stream
 from dcsim.simulation.inputs import RunInputs
+from dcsim.simulation.placement_view import any_type_masks, make_cluster_view
+from dcsim.simulation.rates import Rates
 
 __all__ = ["Placer"]
 
@@ -22,9 +26,10 @@ class Placer:
 
     Args:
         inputs: of the run; its fleet is used.
+        links: of the run, for policies that look at their loads.
     """
 
-    def __init__(self, inputs: RunInputs) -> None:
+    def __init__(self, inputs: RunInputs, links: SharedLinks | None = None) -> None:
         self.inputs = inputs
         self.fleet = inputs.fleet
         jobs = inputs.jobs
@@ -36,32 +41,17 @@ class Placer:
         self._cpu = array("d", jobs.cpu_cores.tobytes())
         self._memory = array("d", jobs.memory_bytes.tobytes())
         self._type = array("q", jobs.accelerator_types.tobytes())
+        self._profile = array("q", jobs.profile.tobytes())
         # On one accelerator type, an unconstrained job may go anywhere that has devices.
         self._one_type = len(inputs.allowed[-1]) <= 1 and all(t.accelerator for t in self.fleet.types)
-        self._place = inputs.policies.placement.place
-        self.view = self._cluster_view()
-
-    def _cluster_view(self) -> ClusterView:
-        fleet = self.fleet
-        arrays = {
-            "total_accelerators": fleet.total,
-            "rack": fleet.rack,
-            "rack_start": fleet.rack_start,
-            "free_accelerators": fleet.free,
-            "asleep": fleet.asleep,
-            "free_cpu_cores": fleet.free_cpu,
-            "free_memory_bytes": fleet.free_memory,
-            "largest_free_share": fleet.largest_share,
-        }
-        views = {name: column.view() for name, column in arrays.items()}
-        for view in views.values():
-            view.flags.writeable = False
-        return ClusterView(
-            **views,
-            largest_server=int(fleet.total.max(initial=0)),
-            cpu_memory_binding=self.inputs.cpu_memory_binding,
-            find_free=cast("FindFree", fleet.free_bytes.find),
-        )
+        policy = inputs.policies.placement
+        self.fleet.track_kinds = policy.counts_kinds
+        self._place = policy.place
+        self._device = policy.device if type(policy).device is not PlacementPolicy.device else None
+        self._draws = stream(inputs.seed, "policies", "placement").random(len(jobs)) if policy.draws else None
+        self._any_type = any_type_masks(inputs, one_type=self._one_type) if policy.weighs_types else None
+        self._rates = Rates(inputs) if policy.weighs_types else None
+        self.view = make_cluster_view(inputs, links, one_type=self._one_type)
 
     def shape(self, job: int) -> tuple[float, ...]:
         """Return all that a placement depends on but the servers' state."""
@@ -72,6 +62,7 @@ class Placer:
             self._cpu[job],
             self._memory[job],
             self._type[job],
+            self._profile[job] if self._rates is not None else -1.0,
         )
 
     def place(
@@ -93,6 +84,8 @@ class Placer:
             placement = self._place(self._request(job, wanted, mask), self.view)
         elif wanted == 0 or (constraint < 0 and self._one_type):
             placement = self._place(self._request(job, wanted, None), self.view)
+        elif self._any_type is not None:
+            placement = self._place(self._request(job, wanted, self._any_type[constraint]), self.view)
         else:
             for allowed in self.inputs.allowed[constraint]:
                 placement = self._place(self._request(job, wanted, allowed), self.view)
@@ -112,7 +105,15 @@ class Placer:
             self._cpu[job] * scale,
             self._memory[job] * scale,
             allowed,
+            0.0 if self._draws is None else float(self._draws[job]),
+            self._speed(job, width),
         )
+
+    def _speed(self, job: int, width: int) -> npt.NDArray[np.float64] | None:
+        """Return (S,) the job's speed on each server over that on the fastest, for who weighs types."""
+        if self._rates is None or width == 0:
+            return None
+        return self._rates.relative(job, width)
 
     def _check(self, job: int, width: int, placement: Placement) -> None:
         """Refuse a placement that is not the whole gang on distinct, ascending, suitable servers."""
@@ -162,7 +163,10 @@ class Placer:
             cores, memory = self.cores(job, width, server, count), self._memory_on(job, width, count)
             try:
                 if share < 1.0:
-                    held.append(fleet.take_share(server, share_units(share), cores, memory))
+                    device = -1
+                    if self._device is not None:
+                        device = self._device(self._request(job, width, None), self.view, server)
+                    held.append(fleet.take_share(server, share_units(share), cores, memory, device))
                 else:
                     held.append(fleet.take(server, count, cores, memory))
             except GuardError as error:

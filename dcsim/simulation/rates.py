@@ -32,6 +32,7 @@ class Rates:
         self.type_of_server = [code.get(names[kind], -1) for kind in fleet.type_of]
         """Per server; -1: it has no accelerators."""
         of_server = np.array(self.type_of_server, dtype=np.int64)
+        self._of_server = of_server
         total = fleet.total
         self.type_accelerators = np.array(
             [int(total[of_server == number].sum()) for number in range(len(self.types))], dtype=np.int64
@@ -49,6 +50,15 @@ class Rates:
     def mask(self, kind: int) -> npt.NDArray[np.bool_]:
         """Return (S,) the servers of an accelerator type."""
         return self._masks[kind]
+
+    def relative(self, row: int, width: int) -> npt.NDArray[np.float64] | None:
+        """Return (S,) a job's speed on each server over that on the fastest type; None where it runs nowhere."""
+        rates = [self.steps_per_s(row, width, kind) for kind in range(len(self.types))]
+        fastest = max(rates, default=0.0)
+        if fastest <= 0.0:
+            return None
+        of_type = np.array([rate / fastest for rate in rates] + [0.0])  # the last for servers without any
+        return np.asarray(of_type[self._of_server])
 
     def steps_per_s(self, row: int, width: int, kind: int) -> float:
         """Return the progress in the job's own steps/s; 0 where it cannot run."""

@@ -229,3 +229,15 @@ def test_check_finds_a_lost_device():
     fleet.free_cpu[1] = np.nextafter(64.0, 65.0)
     with pytest.raises(GuardError, match="r/1"):
         fleet.check()
+
+
+def test_a_fleet_without_accelerators_has_none_to_share():
+    cluster = ClusterSpec.model_validate({"racks": [{"name": "r", "servers": [{"count": 2}]}]})
+    fleet = Fleet(cluster, CATALOGUE)
+    fleet.has_shares = fleet.track_cpu_memory = True
+    held = fleet.take(1, 0, 4.0, 1.0)
+    fleet.check()
+    with pytest.raises(GuardError, match="no device"):
+        fleet.take_share(0, 1, 1.0, 1.0)
+    fleet.give_back(held, 0, 4.0, 1.0)
+    assert fleet.columns()["accelerator_type"].tolist() == [-1, -1]

@@ -180,6 +180,11 @@ class _Watched(PlacementPolicy):
     def device(self, request: PlacementRequest, view: ClusterView, server: int) -> int:
         return self._inner.device(request, self._told or view, server)
 
+    def note_the_end(self) -> None:
+        """Add what the last pods changed: nobody leaves, so the view still shows them."""
+        if self._placed and self._told is not None:
+            self.note(self._told)
+
     def note(self, view: ClusterView) -> None:
         """Add up the fragmentation now: servers that changed are looked at again."""
         units, cores = view.units(), view.free_cpu_cores
@@ -189,7 +194,7 @@ class _Watched(PlacementPolicy):
         else:
             changed = np.flatnonzero((units != self._seen[0]).any(axis=1) | (cores != self._seen[1]))
         self._by_server[changed] = fragmented_units(units[changed], cores[changed], changed, self.typical)
-        self._seen, self._view = (units.copy(), cores.copy()), view
+        self._seen = (units.copy(), cores.copy())
         self.after_start.append(float(self._by_server.sum()))
 
 
@@ -222,7 +227,7 @@ def run_experiment(
         policies=Policies(_NewestFirst(), watched, make_policy("energy", "none")),  # type: ignore[arg-type]
     )
     started = np.isfinite(result.jobs["start_s"])
-    watched.after_start.append(watched.after_start[-1])  # what the last arrivals changed is not seen
+    watched.note_the_end()
     return _curves(pods, started, np.array(watched.after_start), accelerators)
 
 

@@ -36,7 +36,7 @@ def _published_draws(policy: type[AllocationPolicy]) -> AllocationPolicy:
 
     Which of two equal jobs goes first decides hours here, so only the same draws can be compared.
     """
-    promised, shuffled = random.Random(0), random.Random(5)  # noqa: S311  not for secrets
+    promised, shuffled = random.Random(0), random.Random(5)
 
     class Published(policy):  # type: ignore[misc, valid-type]
         def allocate(self, view: AllocationView) -> Any:

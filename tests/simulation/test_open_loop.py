@@ -208,9 +208,34 @@ def digest(result):
 def test_under_every_policy_a_run_with_guards_has_the_bytes_of_one_without(kind, name):
     # Guards are for the event loop, so this compares the two wherever the open loop may be tried.
     choice = {"ordering": "fifo", "placement": "best_fit", "energy": "none"} | {kind: name}
-    workload = MANY | {"jobs": 40}
-    scenario = hall(2, 8, racks=2, policies=choice, workload=workload, network=WIDE, storage=FAST)
-    assert digest(simulate(scenario, 3)) == digest(simulate(scenario, 3, guards=True))
+    scenario = hall(2, 8, racks=2, policies=choice, preemption={"enforce_time_limits": False})
+    jobs = long_line()
+    assert digest(simulate(scenario, jobs=jobs)) == digest(simulate(scenario, jobs=jobs, guards=True))
+
+
+def long_line():
+    """Jobs of all shapes that wait for each other, so that every order of them is another run."""
+    draws = np.random.Generator(np.random.PCG64(8))
+    count = 40
+    run_s = draws.integers(1, 60, count)
+    return job_table(
+        submit_s=np.sort(draws.integers(0, 40, count)),
+        duration_s=run_s,
+        accelerators=draws.choice([1, 2, 4, 8, 12, 20], count),
+        time_limit_s=run_s * draws.choice([1.0, 1.5, 3.0], count),
+        tenant=[("ann", "bob", "cyd")[number] for number in draws.integers(0, 3, count)],
+        priority=draws.integers(0, 3, count),
+        deadline_s=draws.integers(50, 500, count),
+    )
+
+
+def test_the_line_is_long_enough_to_tell_orders_apart():
+    orders = ("fifo", "shortest_first", "smallest_first", "priority", "earliest_deadline", "easy_backfill")
+    runs = [
+        simulate(hall(2, 8, racks=2, policies={"ordering": name}), jobs=long_line()).events["job"].tobytes()
+        for name in (*orders, "conservative_backfill")
+    ]
+    assert len(set(runs)) == len(runs)
 
 
 def test_progress_is_told(monkeypatch):

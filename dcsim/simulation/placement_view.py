@@ -1,0 +1,84 @@
+"""What the placement policy of a run sees: the fleet, and what it says it needs besides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.facility.sharing import SharedLinks
+from dcsim.policies.demand import demand_of
+from dcsim.policies.views import ClusterView, DemandView, FindFree
+from dcsim.simulation.inputs import RunInputs
+
+__all__ = ["any_type_masks", "make_cluster_view"]
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+def any_type_masks(inputs: RunInputs, *, one_type: bool) -> tuple[Bools | None, ...]:
+    """Return, for each type constraint and last for none, the servers of any type that suits; None: all.
+
+    Args:
+        inputs: of the run.
+        one_type: whether every server has accelerators of the same type.
+    """
+    nowhere = np.zeros(len(inputs.fleet), dtype=bool)
+    masks = [np.logical_or.reduce([nowhere, *of_type]) for of_type in inputs.allowed]
+    for mask in masks:
+        mask.flags.writeable = False
+    return (*masks[:-1], None if one_type else masks[-1])
+
+
+def make_cluster_view(inputs: RunInputs, links: SharedLinks | None, *, one_type: bool) -> ClusterView:
+    """Return the live view of the cluster for the run's placement policy.
+
+    Args:
+        inputs: of the run.
+        links: of the run; None: loads are not told.
+        one_type: whether every server has accelerators of the same type.
+    """
+    fleet, policy = inputs.fleet, inputs.policies.placement
+    return ClusterView(
+        **fleet.columns(),
+        largest_server=int(fleet.total.max(initial=0)),
+        cpu_memory_binding=inputs.cpu_memory_binding,
+        find_free=cast("FindFree", fleet.free_bytes.find),
+        demand=_demand(inputs, one_type=one_type) if policy.knows_demand and len(inputs.jobs) else None,
+        link_loads=_loads_of(inputs, links) if policy.knows_links and links is not None else None,
+    )
+
+
+def _demand(inputs: RunInputs, *, one_type: bool) -> DemandView:
+    jobs = inputs.jobs
+    return demand_of(
+        jobs.accelerators,
+        jobs.accelerator_share,
+        jobs.cpu_cores,
+        jobs.memory_bytes,
+        jobs.accelerator_types,
+        any_type_masks(inputs, one_type=one_type),
+    )
+
+
+def _loads_of(inputs: RunInputs, links: SharedLinks) -> Callable[[], tuple[Floats, Floats]]:
+    """Return what gives the load now of each server's link and each rack's uplink, 0..1."""
+    network, racks = inputs.network, len(inputs.fleet.rack_start)
+    capacity = np.array(links.capacity)
+
+    def busier(up: Sequence[int], down: Sequence[int], carried: Floats) -> Floats:
+        both = [carried[way.start : way.stop] for way in (up, down) if isinstance(way, range)]
+        return cast("Floats", np.minimum(1.0, np.maximum(*both)))
+
+    def loads() -> tuple[Floats, Floats]:
+        booked = np.array(links.booked, dtype=np.float64)
+        carried = np.divide(booked, capacity, out=np.zeros(len(capacity)), where=np.isfinite(capacity))
+        servers = busier(network.server_up, network.server_down, carried)
+        if not len(network.leaf_up):  # in a star racks have no uplinks
+            return servers, np.zeros(racks)
+        return servers, busier(network.leaf_up, network.leaf_down, carried)
+
+    return loads

@@ -1,0 +1,149 @@
+"""Random jobs under every ordering, with preemption, checkpoints, limits, sleep and shared links: what always holds."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dcsim.policies import known_policies
+from dcsim.simulation import simulate
+from dcsim.simulation.gangs import gangs_of
+from dcsim.simulation.kinds import RELEASES, LogKind
+from dcsim.testing import strategies as dst
+from dcsim.testing.whole_run import scenario_of
+
+ORDERINGS = sorted(known_policies("ordering"))
+SPENT = ("productive", "checkpoint", "restore", "redone", "stalled", "waiting")
+
+
+def _choice(name: str, draw: Any) -> dict[str, Any]:
+    """Return an ordering with rounds as short as the jobs, preemptive where it may be."""
+    accepted = inspect.signature(known_policies("ordering")[name]).parameters
+    parameters: dict[str, Any] = {}
+    if "round_s" in accepted:
+        parameters["round_s"] = draw(st.sampled_from((5.0, 0.3, 11.0)))
+    if "preemptive" in accepted:
+        parameters["preemptive"] = draw(st.integers(0, 1))
+    if "threshold_accelerator_s" in accepted:
+        parameters["threshold_accelerator_s"] = 10.0
+    if "skip" in accepted and draw(st.booleans()):
+        parameters["skip"] = draw(st.integers(0, 2))
+    return {"name": name, "parameters": parameters}
+
+
+@st.composite
+def preemptions(draw: st.DrawFn) -> dict[str, Any]:
+    return {
+        "on_preempt": draw(st.sampled_from(("checkpoint", "kill"))),
+        "checkpoint_s": draw(st.sampled_from((0.0, 2.0, 0.1))),
+        "start_s": draw(st.sampled_from((0.0, 1.0))),
+        "restore_s": draw(st.sampled_from((0.0, 3.0, 0.7))),
+        "requeue_s": draw(st.sampled_from((0.0, 4.0))),
+        "checkpoint_interval_s": draw(st.sampled_from((None, 5.0, 3.3))),
+    }
+
+
+@st.composite
+def runs(draw: st.DrawFn, ordering: str | None = None) -> tuple[Any, dict[str, Any]]:
+    """Draw (scenario, arguments of simulate)."""
+    cluster = draw(dst.clusters(max_servers=4, cpu_servers=True))
+    jobs = draw(
+        dst.job_tables(
+            cluster, max_jobs=8, max_slack_s=9, profiles=("drawn",), rules=True, limits=draw(st.booleans())
+        )
+    )
+    energy: Any = draw(st.sampled_from(sorted(known_policies("energy"))))
+    if energy == "sleep_idle":
+        energy = {"name": energy, "parameters": {"after_s": 3.0}}
+    tenants = [{"name": "ann", "weight": 2.0, "guaranteed_accelerators": 1}] if draw(st.booleans()) else []
+    scenario = scenario_of(
+        cluster,
+        network=draw(dst.networks(starved=False)),
+        storage=draw(dst.storages(starved=False)),
+        preemption=draw(preemptions()),
+        tenants=tenants,
+        policies={
+            "ordering": _choice(ordering or draw(st.sampled_from(ORDERINGS)), draw),
+            "placement": draw(st.sampled_from(sorted(known_policies("placement")))),
+            "energy": energy,
+        },
+    )
+    return scenario, {"jobs": jobs, "profiles": draw(dst.loaded_profiles())}
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+@settings(max_examples=12)
+@given(data=st.data())
+def test_every_ordering_keeps_its_books(ordering, data):
+    """The guards stay silent; 32: held = productive + checkpoint + restore + redone + stalled + waiting."""
+    scenario, arguments = data.draw(runs(ordering))
+    result = simulate(scenario, guards=True, **arguments)
+    jobs, events = result.jobs, result.events
+    assert set(jobs["status"].tolist()) <= {"completed", "timed out", "cancelled"}
+    # 44, 33: what is granted is given back, all of it at one instant.
+    gangs = gangs_of(events)
+    held_s = events["time_s"][gangs.release_row] - events["time_s"][gangs.row]
+    assert (gangs.release_row >= 0).all()
+    share = arguments["jobs"].accelerator_share[events["job"][gangs.row]]
+    granted = float((held_s * gangs.width * share).sum())
+    spent = sum(float(jobs[f"{name}_accelerator_s"].sum()) for name in SPENT)
+    assert spent == pytest.approx(granted, rel=1e-9, abs=1e-9)
+    # 45: starts = ends + preemptions + kills.
+    kinds, rows = events["kind"], events["job"]
+    assert len(gangs.row) == int(np.isin(kinds, RELEASES).sum()) == int(jobs["attempts"].sum())
+    # 46: nobody is stopped at the instant at which it ends, and nobody ends twice.
+    ends = {(t, j) for t, j, k in zip(events["time_s"], rows, kinds, strict=True) if k == LogKind.END}
+    stops = {(t, j) for t, j, k in zip(events["time_s"], rows, kinds, strict=True) if k == LogKind.PREEMPT}
+    assert not ends & stops
+    # 43: what counts never shrinks from one stop to the next.
+    for job in range(len(jobs["job_id"])):
+        counted = events["value"][(rows == job) & np.isin(kinds, RELEASES)]
+        assert (np.diff(counted) >= 0.0).all()
+    _widths_are_kept(arguments["jobs"], events, gangs)
+
+
+def _widths_are_kept(table: Any, events: Any, gangs: Any) -> None:
+    rows = events["job"][gangs.row]
+    least = np.where(table.min_accelerators > 0, table.min_accelerators, table.accelerators)[rows]
+    most = np.where(table.max_accelerators > 0, table.max_accelerators, table.accelerators)[rows]
+    assert ((gangs.width >= least) & (gangs.width <= most)).all()
+
+
+@settings(max_examples=25)
+@given(runs())
+def test_a_second_run_has_the_same_bytes(drawn):
+    scenario, arguments = drawn
+    first, second = (simulate(scenario, guards=guards, **arguments) for guards in (True, False))
+    for one, other in zip(
+        (first.jobs, first.events, first.series), (second.jobs, second.events, second.series), strict=True
+    ):
+        assert all(
+            one[name].tolist() == other[name].tolist() or _equal(one[name], other[name]) for name in one
+        )
+    assert repr(first.summary) == repr(second.summary)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return bool(one.tobytes() == other.tobytes())
+
+
+@settings(max_examples=25)
+@given(runs(), st.integers(0, 60))
+def test_a_cut_run_is_the_beginning_of_the_whole(drawn, horizon_s):
+    """59, with attempts: the log until the horizon is that of the whole run, and its books are closed there."""
+    scenario, arguments = drawn
+    whole = simulate(scenario, **arguments)
+    cut = simulate(scenario.model_copy(update={"horizon_s": horizon_s + 0.5}), guards=True, **arguments)
+    until = whole.events["time_s"] <= horizon_s + 0.5
+    # A whole run ends with its last job; what servers do afterwards is in the cut one only.
+    last = len(whole.events["time_s"]) if until.all() else int(until.sum())
+    for name, column in whole.events.items():
+        assert column[:last].tolist() == cut.events[name][:last].tolist()
+    for name in SPENT:
+        column = f"{name}_accelerator_s"
+        assert (cut.jobs[column] <= whole.jobs[column] + 1e-9).all() or name in ("productive", "redone")
