@@ -23,12 +23,13 @@ class BackfillOrdering(OrderingPolicy):
     needs: ClassVar[str] = "wall-time limits, or run times where there are none"
     in_line: ClassVar[bool] = False
 
-    def __init__(self, *, estimate_factor: float = 1.0, by_priority: int = 0) -> None:
-        """Take the factor by which jobs without a limit overestimate their run time, and the order.
+    def __init__(self, *, estimate_factor: float = 1.0, by_priority: int = 0, depth: int = 0) -> None:
+        """Take how jobs without a limit estimate their run time, the order, and how far to look.
 
         Args:
             estimate_factor: estimate over ideal run time, > 0; below 1 jobs outlive their estimates.
             by_priority: 1: higher priority first, then by arrival; 0: by arrival.
+            depth: what bounds the work of a decision, as each policy says; 0: nothing does.
 
         Raises:
             PolicyError: a value out of its range.
@@ -40,8 +41,12 @@ class BackfillOrdering(OrderingPolicy):
         if by_priority not in (0, 1):
             msg = f"{self.name}.by_priority: {by_priority} -> expected 0 or 1"
             raise PolicyError(msg)
+        if not 0 <= depth < math.inf or depth != int(depth):
+            msg = f"{self.name}.depth: {depth} -> expected a whole number >= 0"
+            raise PolicyError(msg)
         self.estimate_factor = estimate_factor
         self.by_priority = bool(by_priority)
+        self.depth = int(depth)
 
     def keys(self, jobs: JobsView) -> Floats:
         """Return the submit times, or minus the priorities."""
@@ -64,7 +69,10 @@ class BackfillOrdering(OrderingPolicy):
 
 
 class EasyBackfill(BackfillOrdering):
-    """Only the first that waits has a reservation; whoever does not delay it may start."""
+    """Only the first that waits has a reservation; whoever does not delay it may start.
+
+    With a `depth`, a decision ends when so many were placed on trial and refused.
+    """
 
     name: ClassVar[str] = "easy_backfill"
     optimises: ClassVar[str] = "utilisation, with no delay for the first in line"
@@ -73,26 +81,12 @@ class EasyBackfill(BackfillOrdering):
 
 
 class ConservativeBackfill(BackfillOrdering):
-    """All that wait have reservations, made anew in order; whoever delays none of those before it may start."""
+    """All that wait have reservations, made anew in order; whoever delays none of those before it may start.
+
+    With a `depth`, only so many have one, and nobody else starts.
+    """
 
     name: ClassVar[str] = "conservative_backfill"
     optimises: ClassVar[str] = "utilisation, with no delay for anyone further ahead"
     source: ClassVar[str] = "Mu'alem, Feitelson, IEEE TPDS 12 (2001) 529-543, section 2"
     complexity: ClassVar[str] = "O(r n) a plan, r reservations made before nobody else can start"
-
-    def __init__(self, *, estimate_factor: float = 1.0, by_priority: int = 0, depth: int = 0) -> None:
-        """Take what `BackfillOrdering` takes, and how many may have a reservation.
-
-        Args:
-            estimate_factor: estimate over ideal run time, > 0.
-            by_priority: 1: higher priority first, then by arrival; 0: by arrival.
-            depth: waiting jobs beyond so many have no reservation and do not start; 0: all have one.
-
-        Raises:
-            PolicyError: a value out of its range.
-        """
-        super().__init__(estimate_factor=estimate_factor, by_priority=by_priority)
-        if depth < 0 or depth != int(depth):
-            msg = f"{self.name}.depth: {depth} -> expected a whole number >= 0"
-            raise PolicyError(msg)
-        self.depth = int(depth)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from heapq import heapify, heappop, heapreplace
 
@@ -68,6 +69,7 @@ class EasyDispatch:
         self._engine = engine
         self._placer = placer
         self._attempts = attempts
+        self._depth = policy.depth or math.inf
         self._shapes = Shapes(placer)
         self._line = shaped_line(policy, placer, self._shapes)
         self._need = devices_needed(placer)
@@ -78,6 +80,8 @@ class EasyDispatch:
             else PlacedFuture(self._need, placer)
         )
         self._new: list[int] = []
+        self._refusals = 0
+        """Jobs placed on trial and refused in this decision."""
         self._freed = True
         self._misfits = self._shapes.refused()
         """Shapes that fit nowhere since something was freed last."""
@@ -149,6 +153,7 @@ class EasyDispatch:
         room = self._future.room >= self._need[job]
         placement = self._placer.place(job) if room else None
         if placement is None:
+            self._refusals += room
             self._misfits.add(shape)
             if room and self._counts:
                 self._stop_counting()
@@ -185,7 +190,8 @@ class EasyDispatch:
                 job = line.first(shape)
                 heap.append((line.rank[job], job))
         heapify(heap)
-        while heap:
+        self._refusals = 0
+        while heap and self._refusals < self._depth:
             job = heap[0][1]
             shape = line.shape[job]
             self._passes(job)
@@ -211,6 +217,7 @@ class EasyDispatch:
         if placement is None:
             return
         if long and not future.admits(job, placement):
+            self._refusals += 1
             self._too_long.add(shape)
             return
         self._start(job, placement)

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 
 from dcsim.engine import Engine
 from dcsim.facility.servers import Held
-from dcsim.policies.backfill import ConservativeBackfill
+from dcsim.policies.backfill import BackfillOrdering
 from dcsim.simulation.attempts import Attempts
 from dcsim.simulation.backfilling import shaped_line, slots_are_fungible
 from dcsim.simulation.backfilling_profile import CountedProfile, PlacedProfile, Profile, Slot
@@ -32,9 +32,7 @@ class ConservativeDispatch:
         attempts: starts it.
     """
 
-    def __init__(
-        self, engine: Engine, policy: ConservativeBackfill, placer: Placer, attempts: Attempts
-    ) -> None:
+    def __init__(self, engine: Engine, policy: BackfillOrdering, placer: Placer, attempts: Attempts) -> None:
         self._engine = engine
         self._placer = placer
         self._attempts = attempts

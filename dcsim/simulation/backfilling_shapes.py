@@ -23,43 +23,36 @@ def devices_needed(placer: Placer) -> list[int]:
 
 
 class Refused:
-    """Shapes that were refused, and with each all that ask for as much of everything, or more.
+    """Shapes that were refused, and with each all that differ only in asking for as much cores and memory, or more.
 
     Args:
-        like: (K,) shapes with the same number differ in nothing but the three that follow.
-        width: (K,) devices.
+        like: (K,) shapes with the same number differ in nothing but cores and memory.
         cores: (K,) for each device.
         memory_bytes: (K,) for each device.
 
-    >>> refused = Refused([0, 0, 0, 1], [2, 2, 4, 2], [4.0, 8.0, 3.0, 8.0], [1.0, 1.0, 1.0, 1.0])
+    >>> refused = Refused([0, 0, 0, 1], [4.0, 8.0, 3.0, 8.0], [1.0, 1.0, 1.0, 1.0])
     >>> refused.add(0)
     >>> [shape in refused for shape in range(4)]
     [True, True, False, False]
     """
 
-    def __init__(
-        self,
-        like: Sequence[int],
-        width: Sequence[int],
-        cores: Sequence[float],
-        memory_bytes: Sequence[float],
-    ) -> None:
+    def __init__(self, like: Sequence[int], cores: Sequence[float], memory_bytes: Sequence[float]) -> None:
         self._like = like
-        self._asks = list(zip(width, cores, memory_bytes, strict=True))
-        self._least: dict[int, list[tuple[int, float, float]]] = {}
+        self._asks = list(zip(cores, memory_bytes, strict=True))
+        self._least: dict[int, list[tuple[float, float]]] = {}
 
     def __contains__(self, shape: int) -> bool:
-        width, cores, memory = self._asks[shape]
-        for w, c, m in self._least.get(self._like[shape], ()):
-            if w <= width and c <= cores and m <= memory:
-                return True
-        return False
+        least = self._least.get(self._like[shape])
+        if least is None:
+            return False
+        cores, memory = self._asks[shape]
+        return any(c <= cores and m <= memory for c, m in least)
 
     def add(self, shape: int) -> None:
         """Refuse a shape that is not refused yet."""
-        width, cores, memory = asks = self._asks[shape]
+        cores, memory = asks = self._asks[shape]
         least = self._least.setdefault(self._like[shape], [])
-        least[:] = [(w, c, m) for w, c, m in least if w < width or c < cores or m < memory]
+        least[:] = [(c, m) for c, m in least if c < cores or m < memory]
         least.append(asks)
 
     def clear(self) -> None:
@@ -81,7 +74,6 @@ class Shapes:
         like: dict[tuple[float, ...], int] = {}
         self._like: list[int] = []
         self._need: list[int] = []
-        self._width: list[int] = []
         self._cores: list[float] = []
         self._memory: list[float] = []
         of_job = []
@@ -92,9 +84,8 @@ class Shapes:
             shape = number.setdefault(whole if self._binding else without_host, len(number))
             of_job.append(shape)
             if shape == len(self._need):
-                self._like.append(like.setdefault(without_host[1:], len(like)))
+                self._like.append(like.setdefault(without_host, len(like)))
                 self._need.append(need)
-                self._width.append(int(whole[_WIDTH]))
                 self._cores.append(whole[_CORES] / parts if self._binding else 0.0)
                 self._memory.append(whole[_MEMORY] / parts if self._binding else 0.0)
         self.of_job: npt.NDArray[np.int64] = np.array(of_job, dtype=np.int64)
@@ -109,7 +100,7 @@ class Shapes:
 
     def refused(self) -> Refused:
         """Return an empty set of refused shapes."""
-        return Refused(self._like, self._width, self._cores, self._memory)
+        return Refused(self._like, self._cores, self._memory)
 
     def __len__(self) -> int:
         return len(self._place)

@@ -43,7 +43,7 @@ def open_loop_applies(inputs: RunInputs) -> bool:
 
     Whole accelerators only, nothing else to run out of; a built-in placement that is decided on an
     index; an order known beforehand; servers that never sleep; no job held back, limited in time,
-    elastic, in an array or after another; no periodic checkpoints.
+    elastic, in an array or after another; no start-up time, no periodic checkpoints.
     """
     jobs, policies = inputs.jobs, inputs.policies
     ordering, energy, rules = policies.ordering, policies.energy, inputs.scenario.preemption
@@ -58,6 +58,7 @@ def open_loop_applies(inputs: RunInputs) -> bool:
         and energy.sleep_after_s() is None
         and not (energy.holds_jobs and bool((jobs.slack_s > 0.0).any()))
         and rules.checkpoint_interval_s is None
+        and rules.start_s == 0.0
         and not limited
         and not jobs.after
         and not bool(((jobs.array >= 0) & (jobs.array_limit > 0)).any())

@@ -285,6 +285,7 @@ def test_what_can_change_a_running_job_is_refused():
     assert not refuses({"array": "a"})
     assert refuses({"min_accelerators": 1, "max_accelerators": 2})
     assert refuses(preemption={"checkpoint_interval_s": 60.0})
+    assert refuses(preemption={"start_s": 10.0})
     assert refuses({"slack_s": 9.0}, policies={"energy": "carbon_shift"})
     assert not refuses(policies={"energy": "carbon_shift"})
     assert refuses(policies={"energy": "sleep_idle"})
