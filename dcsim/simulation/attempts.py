@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dcsim.engine import Engine
+from dcsim.errors import DeadlockError
 from dcsim.facility.sharing import Flow, SharedLinks
 from dcsim.policies.views import Placement
 from dcsim.simulation.costing import Plan, Shape
@@ -29,6 +30,7 @@ __all__ = ["Attempts"]
 _GRANT, _END, _PREEMPT, _KILL = (
     int(kind) for kind in (LogKind.GRANT, LogKind.END, LogKind.PREEMPT, LogKind.KILL)
 )
+_IN_VAIN_AT_LEAST, _IN_VAIN_A_JOB = 10_000, 10
 _RESTORE, _CHECKPOINT = int(LogKind.RESTORE), int(LogKind.CHECKPOINT)
 
 
@@ -65,6 +67,9 @@ class Attempts:
         self.running: dict[int, RunningJob] = {}
         self.ledger: Ledger | None = None
         """Is told of each grant and release."""
+        self._in_vain = 0
+        """Attempts stopped in a row without any job having got on: no step saved, none ended."""
+        self._in_vain_limit = _IN_VAIN_AT_LEAST + _IN_VAIN_A_JOB * len(inputs.jobs)
         self.leaving = 0
         """Jobs that hold their servers only to write the checkpoint with which they go."""
         self.work = Progress(engine, links, record.log, self._done)
@@ -294,9 +299,24 @@ class Attempts:
             self.leaving -= 1
         if self._costs.on_preempt == "checkpoint":
             running.durable_left = running.steps_left
+        self._count_in_vain(running)
         self.left[job] = running.durable_left
         self._close(running, _PREEMPT)
         self._on_requeue(job)
+
+    def _count_in_vain(self, running: RunningJob) -> None:
+        """Stop a run in which jobs push each other out for ever.
+
+        Raises:
+            DeadlockError: nobody has got on for very many attempts.
+        """
+        self._in_vain = 0 if running.durable_left < self.left[running.index] else self._in_vain + 1
+        if self._in_vain > self._in_vain_limit:
+            msg = (
+                f"{self._in_vain} attempts in a row were stopped before they got anywhere, the last at"
+                f" {self._engine.now} s: give longer rounds, shorter restarts, or checkpoints"
+            )
+            raise DeadlockError(msg)
 
     def _limit(self, running: RunningJob) -> None:
         """A job's wall time is over: what it has done by its last checkpoint stays done."""
@@ -317,6 +337,7 @@ class Attempts:
         self._spent(running)
         running.turn += 1
         running.durable_left = 0.0
+        self._in_vain = 0
         self.left[job] = 0.0
         self._record.end_s[job] = self._engine.now
         self._close(running, _END)

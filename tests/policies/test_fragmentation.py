@@ -85,10 +85,13 @@ def test_typical_jobs_are_the_most_frequent_the_larger_first():
 def test_jobs_kept_to_other_types_are_other_shapes():
     here, there = np.array([True, False]), np.array([False, True])
     demand = demand_of(
-        np.ones(3), np.ones(3), np.ones(3), np.zeros(3), np.array([0, 1, 1]), (here, there, None)
+        np.array([1, 1, 1]), np.ones(3), np.ones(3), np.zeros(3), np.array([0, 1, 1]), (here, there, None)
     )
     typical = typical_jobs(demand)
-    assert [mask.tolist() for mask in typical.allowed] == [[False, True], [True, False]]
+    assert [None if mask is None else mask.tolist() for mask in typical.allowed] == [
+        [False, True],
+        [True, False],
+    ]
     free = np.full((2, 1), 1000, dtype=np.int16)
     got = fragmented_units(free, np.full(2, np.inf), np.arange(2), typical)
     assert got == pytest.approx([2000 / 3, 1000 / 3])

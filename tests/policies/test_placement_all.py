@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,9 +14,8 @@ from dcsim.policies import PlacementRequest, known_policies
 from dcsim.policies.demand import demand_of
 from dcsim.testing.strategies import cluster_views, make_cluster_view, placement_requests
 
-NAMES = sorted(
-    name for name, kind in known_policies("placement").items() if kind.__module__.startswith("dcsim.")
-)
+CLASSES: dict[str, Any] = dict(known_policies("placement"))
+NAMES = sorted(name for name, kind in CLASSES.items() if kind.__module__.startswith("dcsim."))
 
 
 @st.composite
@@ -74,9 +74,9 @@ def questions(draw):
 def test_what_fits_is_placed_whole_within_what_is_free(name, question):
     """A gang waits only if the roomiest servers it may span do not hold it; else all of it is placed."""
     view, request = question
-    policy = known_policies("placement")[name]()
+    policy = CLASSES[name]()
     placement = policy.place(request, view)
-    assert placement == known_policies("placement")[name]().place(request, view)
+    assert placement == CLASSES[name]().place(request, view)
     room = view.room(request)
     span = 1 if request.accelerators <= 1 else request.max_servers or len(room)
     fits = np.sort(room)[::-1][:span].sum() >= max(1, request.accelerators)
@@ -101,10 +101,10 @@ def _check_device(device, request, view, server):
         assert view.units()[server, device] >= request.accelerator_share * 1000.0
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if known_policies("placement")[name].weighs_types])
+@pytest.mark.parametrize("name", [name for name in NAMES if CLASSES[name].weighs_types])
 def test_a_gang_stays_on_one_accelerator_type(name):
     """Two servers of each of two types: three devices of one type and two of the other are free."""
-    policy = known_policies("placement")[name]()
+    policy = CLASSES[name]()
     view = replace(
         make_cluster_view([2, 2, 2, 2], free=[1, 2, 1, 1]), accelerator_type=np.array([0, 1, 0, 1])
     )
@@ -114,7 +114,7 @@ def test_a_gang_stays_on_one_accelerator_type(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_says_what_it_needs_and_costs(name):
-    policy = known_policies("placement")[name]
+    policy = CLASSES[name]
     for text in (policy.optimises, policy.source, policy.needs, policy.complexity):
         assert text.strip() == text != ""
     assert "O(" in policy.complexity

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from dcsim.policies import PlacementRequest, make_policy
 from dcsim.policies.demand import demand_of
 from dcsim.policies.fragmentation import fragmented_units, typical_jobs
 from dcsim.policies.placement_fgd import FragmentationGradient
-from dcsim.policies.views import ClusterView
+from dcsim.policies.views import ClusterView, FindFree
 from dcsim.spec.cluster import ClusterSpec
 
 DEMAND = demand_of(
@@ -39,7 +40,7 @@ def fleet_of(*devices, cores=64.0):
         **fleet.columns(),
         largest_server=max(devices),
         cpu_memory_binding=True,
-        find_free=fleet.free_bytes.find,
+        find_free=cast("FindFree", fleet.free_bytes.find),
         demand=DEMAND,
     )
     return fleet, view

@@ -16,6 +16,13 @@ DRAWS = stream(0, "tests", "placement").random(6_000).tolist()
 LEAST_P = 1e-4
 
 
+def placed(request, view):
+    """Return where a request that fits goes."""
+    placement = RandomFit().place(request, view)
+    assert placement is not None
+    return placement
+
+
 def share_of_chance(chosen, kinds):
     """Return the p-value of chosen numbers under equal chances."""
     return stats.chisquare(np.bincount(chosen, minlength=kinds)).pvalue
@@ -23,7 +30,7 @@ def share_of_chance(chosen, kinds):
 
 def test_each_server_that_fits_is_as_likely():
     view = make_cluster_view([4] * 7, free=[4, 1, 3, 2, 4, 0, 2])
-    chosen = [RandomFit().place(PlacementRequest(2, draw=draw), view)[0][0] for draw in DRAWS]
+    chosen = [placed(PlacementRequest(2, draw=draw), view)[0][0] for draw in DRAWS]
     fitting = [0, 2, 3, 4, 6]
     assert sorted(set(chosen)) == fitting
     assert share_of_chance([fitting.index(server) for server in chosen], 5) > LEAST_P
@@ -49,14 +56,14 @@ def test_the_device_does_not_depend_on_the_server_having_been_drawn():
     devices = []
     for draw in DRAWS[:4_000]:
         request = PlacementRequest(1, 0.5, draw=draw)
-        ((server, _),) = RandomFit().place(request, view)
+        ((server, _),) = placed(request, view)
         devices.append(RandomFit().device(request, view, server))
     assert share_of_chance(devices, 4) > LEAST_P
 
 
 def test_a_wide_gang_takes_servers_in_a_random_order():
     view = make_cluster_view([2] * 6)
-    chosen = [RandomFit().place(PlacementRequest(3, draw=draw), view) for draw in DRAWS]
+    chosen = [placed(PlacementRequest(3, draw=draw), view) for draw in DRAWS]
     assert {len(placement) for placement in chosen} == {2}
     pairs = sorted({tuple(server for server, _ in placement) for placement in chosen})
     assert len(pairs) == 15

@@ -12,7 +12,23 @@ from dcsim.policies.placement import FirstFit
 
 KINDS = {
     "ordering": ["fifo", "shortest_first"],
-    "placement": ["best_fit", "first_fit", "rack_local", "spread"],
+    "placement": [
+        "best_fit",
+        "best_fit_vector",
+        "consolidated",
+        "dot_prod",
+        "fastest_first",
+        "fgd",
+        "first_fit",
+        "gpu_clustering",
+        "gpu_packing",
+        "least_contended",
+        "rack_local",
+        "random",
+        "spread",
+        "topology_aware",
+        "worst_fit",
+    ],
     "energy": ["carbon_shift", "none", "power_cap", "sleep_idle"],
 }
 

@@ -11,13 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.policies import known_policies
+from dcsim.policies.allocation import AllocationPolicy
 from dcsim.simulation import simulate
 from dcsim.simulation.gangs import gangs_of
 from dcsim.simulation.kinds import RELEASES, LogKind
 from dcsim.testing import strategies as dst
 from dcsim.testing.whole_run import scenario_of
 
-ORDERINGS = sorted(known_policies("ordering"))
+ORDERINGS = sorted(
+    name for name, policy in known_policies("ordering").items() if not issubclass(policy, AllocationPolicy)
+)
 SPENT = ("productive", "checkpoint", "restore", "redone", "stalled", "waiting")
 
 
@@ -26,7 +29,7 @@ def _choice(name: str, draw: Any) -> dict[str, Any]:
     accepted = inspect.signature(known_policies("ordering")[name]).parameters
     parameters: dict[str, Any] = {}
     if "round_s" in accepted:
-        parameters["round_s"] = draw(st.sampled_from((5.0, 0.3, 11.0)))
+        parameters["round_s"] = draw(st.sampled_from((12.0, 17.3)))
     if "preemptive" in accepted:
         parameters["preemptive"] = draw(st.integers(0, 1))
     if "threshold_accelerator_s" in accepted:
@@ -38,13 +41,15 @@ def _choice(name: str, draw: Any) -> dict[str, Any]:
 
 @st.composite
 def preemptions(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw costs with which a round is long enough to get on."""
+    kills = draw(st.booleans())
     return {
-        "on_preempt": draw(st.sampled_from(("checkpoint", "kill"))),
+        "on_preempt": "kill" if kills else "checkpoint",
         "checkpoint_s": draw(st.sampled_from((0.0, 2.0, 0.1))),
         "start_s": draw(st.sampled_from((0.0, 1.0))),
         "restore_s": draw(st.sampled_from((0.0, 3.0, 0.7))),
         "requeue_s": draw(st.sampled_from((0.0, 4.0))),
-        "checkpoint_interval_s": draw(st.sampled_from((None, 5.0, 3.3))),
+        "checkpoint_interval_s": draw(st.sampled_from((5.0, 3.3) if kills else (None, 5.0))),
     }
 
 

@@ -6,6 +6,8 @@ import math
 
 import pytest
 
+from dcsim.errors import DeadlockError
+from dcsim.simulation import simulate
 from dcsim.workload.jobs import job_table
 from tests.simulation.deciders import preemption, spent, story
 from tests.simulation.halls import DEVICE_IDLE_W, IDLE_W, SLEEP_W, hall, run
@@ -225,3 +227,12 @@ def test_what_runs_at_the_horizon_is_accounted():
     ):
         result = run(hall(servers=1, policies=PRIORITY, preemption=costs, horizon_s=horizon_s), PAIR)
         assert spent(result, 0) == first
+
+
+def test_jobs_that_push_each_other_out_for_ever_are_told_so():
+    policies = {"ordering": {"name": "least_attained_service", "parameters": {"round_s": 5.0}}}
+    jobs = job_table(submit_s=[0.0, 0.0], duration_s=100.0, accelerators=4)
+    with pytest.raises(DeadlockError, match="stopped before they got anywhere"):
+        simulate(
+            hall(servers=1, policies=policies, preemption=preemption(start_s=9.0, restore_s=9.0)), jobs=jobs
+        )
