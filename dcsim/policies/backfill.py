@@ -55,7 +55,7 @@ class BackfillOrdering(OrderingPolicy):
     def estimates_s(self, jobs: JobsView) -> Floats:
         """Return (N,) how long each job is thought to run: its wall-time limit, else its scaled ideal run time.
 
-        >>> from dcsim.testing.contracts import sample_jobs_view
+        >>> from dcsim.testing.isolation import sample_jobs_view
         >>> jobs = sample_jobs_view(3)
         >>> np.array_equal(
         ...     EasyBackfill(estimate_factor=2.0).estimates_s(jobs),

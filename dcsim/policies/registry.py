@@ -23,6 +23,7 @@ from dcsim.policies.allocation import (
 from dcsim.policies.backfill import ConservativeBackfill, EasyBackfill
 from dcsim.policies.base import EnergyPolicy, OrderingPolicy, PlacementPolicy
 from dcsim.policies.dynamic import Gittins, LeastAttainedService, ShortestRemaining, Tiresias
+from dcsim.policies.elastic_goodput import ElasticEqual, ElasticGoodput
 from dcsim.policies.energy import CarbonShift, NoEnergyPolicy, PowerCap, SleepIdle
 from dcsim.policies.ordering import EarliestDeadline, Fifo, Priority, ShortestFirst, SmallestFirst
 from dcsim.policies.placement import BestFit, FirstFit, RackLocal, Spread, WorstFit
@@ -80,6 +81,7 @@ _BUILT_IN += (SmallestFirst, Priority, EarliestDeadline)
 _BUILT_IN += (EasyBackfill, ConservativeBackfill)
 _BUILT_IN += (ShortestRemaining, LeastAttainedService, Tiresias, Gittins)
 _BUILT_IN += (FairShare, DominantResourceFairness, FinishTimeFairness)
+_BUILT_IN += (ElasticGoodput, ElasticEqual)
 _BUILT_IN += (MaxMinFairness, MaxMinThroughput, MaxSumThroughput, MinMakespan, FinishTimeAllocation)
 _BUILT_IN += (Allox, FifoFastest, FifoLastListed)
 _BUILT_IN += (NoEnergyPolicy, PowerCap, SleepIdle, CarbonShift)

@@ -155,5 +155,6 @@ class FinishTimeFairness(DynamicOrdering):
         shared_s = active.now_s - jobs.submit_s[rows] + ideal_s * active.left_fraction
         wanted = float(jobs.accelerators[rows].sum())
         crowd = max(1.0, wanted / max(1, int(active.type_accelerators.sum())))
-        ratio: Floats = np.divide(shared_s, ideal_s * crowd, out=np.zeros(len(rows)), where=ideal_s > 0.0)
+        with np.errstate(over="ignore"):  # of next to no work the ratio is beyond all others
+            ratio: Floats = np.divide(shared_s, ideal_s * crowd, out=np.zeros(len(rows)), where=ideal_s > 0.0)
         return -ratio

@@ -14,6 +14,7 @@ from dcsim.facility.sharing import Flow, SharedLinks
 from dcsim.policies.views import Placement
 from dcsim.simulation.costing import Plan, Shape
 from dcsim.simulation.kinds import LogKind, Order
+from dcsim.simulation.neighbours import Neighbours
 from dcsim.simulation.placing import Placer
 from dcsim.simulation.progress import Progress
 from dcsim.simulation.record import TIMED_OUT, RunRecord
@@ -100,6 +101,8 @@ class Attempts:
         ]
         self._single_feeds: dict[tuple[int, float], tuple[tuple[int, float], ...]] = {}
         self._scaled: dict[tuple[int, float], Plan] = {}
+        neighbours = Neighbours(inputs)
+        self._neighbours = neighbours if neighbours.applies else None
 
     def _dataset_bytes(self, profile: int) -> float:
         """Return the size of what a profile's jobs read: as the trace says, else as measured."""
@@ -118,6 +121,7 @@ class Attempts:
         plan = self._plan(job, placement, width, largest)
         cpu_w = self._placer.cpu_power_w(job, width, placement)
         running = RunningJob(job, plan, self.left[job], held, cpu_w, now_s, placement, width)
+        self._share_device(running, joins=True)
         self.running[job] = running
         record.attempts[job] += 1
         if record.attempts[job] == 1:
@@ -125,7 +129,7 @@ class Attempts:
         record.servers_used[job] = len(placement)
         record.first_server[job] = placement[0][0]
         record.racks_used[job] = 1 if len(placement) == 1 else len({int(fleet.rack[s]) for s, _ in placement})
-        if plan.extrapolated:
+        if running.plan.extrapolated:
             record.extrapolated[job] = True
         for server, count in placement:
             record.log.add(now_s, _GRANT, job, server, count)
@@ -138,6 +142,27 @@ class Attempts:
         if not running.waking_servers:
             self._awake(running)
 
+    def _share_device(self, running: RunningJob, *, joins: bool) -> None:
+        """Let a job on part of a device come beside others there, or go; each then runs as fast as that lets it."""
+        neighbours = self._neighbours
+        if neighbours is None or self._placer.share[running.index] >= 1.0:
+            return
+        changed = neighbours.join(running) if joins else neighbours.leave(running)
+        accelerator = self._accelerator_name[self._placer.fleet.type_of[running.placement[0][0]]]
+        for job in [*changed, running] if joins else changed:
+            plan = neighbours.plan(job, accelerator)
+            if plan.extrapolated:
+                self._record.extrapolated[job.index] = True
+            if plan is job.plan:
+                continue
+            if job.phase is Phase.RUN:
+                self.work.stop(job)
+                job.plan = plan
+                self._make_flows(job)
+                self.work.begin(job)
+            else:
+                job.plan = plan
+
     def _plan(self, job: int, placement: Placement, width: int, largest: int) -> Plan:
         asked = self._placer.width[job]
         plan = self._inputs.costs.plan(
@@ -147,7 +172,7 @@ class Attempts:
                 width,
                 self._accelerator_name[self._placer.fleet.type_of[placement[0][0]]],
                 self._cap[job],
-                self._placer.share[job],
+                self._placer.share[job] if self._neighbours is None else 1.0,
                 len(placement),
                 largest,
                 tuple(sorted((count for _, count in placement), reverse=True))
@@ -348,6 +373,7 @@ class Attempts:
         job, fleet = running.index, self._placer.fleet
         del self.running[job]
         self.servers.forget(running)
+        self._share_device(running, joins=False)
         self._placer.give_back(job, running.width, running.held)
         for held in running.held:
             if not fleet.jobs_on[held[0]]:
@@ -367,9 +393,9 @@ class Attempts:
         record.energy_j[job] += running.energy_j
         record.network_bytes[job] += plan.network_bytes_per_step * done * len(running.held)
         record.input_bytes[job] += plan.input_bytes_per_step * done
-        record.productive[job] += (done - lost) / plan.rate * devices
-        record.redone[job] += lost / plan.rate * devices
-        record.stalled[job] += max(0.0, running.run_s - done / plan.rate) * devices
+        record.productive[job] += (done - lost) / running.alone.rate * devices
+        record.redone[job] += lost / running.alone.rate * devices
+        record.stalled[job] += max(0.0, running.run_s - done / running.alone.rate) * devices
 
     def account_unfinished(self) -> None:
         """At the end of the run: write down what the jobs that still hold servers did until now."""

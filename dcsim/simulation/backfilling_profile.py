@@ -25,6 +25,8 @@ from dcsim.simulation.placing import Placer
 
 __all__ = ["CountedProfile", "PlacedProfile", "Profile", "Slot"]
 
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 Books = list[npt.NDArray[Any]]
 """What is free on each server: devices (S,) or thousandths of each (S, G), then, if counted, cores, bytes (S,)."""
 
@@ -47,67 +49,62 @@ class Profile(ABC):
     """
 
     def __init__(self, need: Sequence[int]) -> None:
-        self._need = need
-        self.times_s: list[float] = [0.0]
+        self._need = np.array(need, dtype=np.int64)
+        self._times_s: Floats = np.zeros(1)
         """Ascending; the first is now."""
-        self._room: list[int] = [0]
+        self._room: Ints = np.zeros(1, dtype=np.int64)
         """Devices that are free from each instant to the next, or more."""
         self._found: dict[int, tuple[list[float], list[float]]] = {}
         """By shape: lengths and, for each, the latest slot found for one no longer, both ascending. In a
         profile that only fills up nobody as long or longer fits before that."""
 
-    def _restart(self, now_s: float, room: int, ends: Sequence[tuple[float, int]]) -> list[list[int]]:
-        """Set instants and room anew from (end, job) of all that run; return who ends at each."""
+    def _restart(self, now_s: float, room: int, ends: Sequence[tuple[float, int]]) -> Ints:
+        """Set instants and room anew from (end, job) of all that run; return (R,) the instant each ends at."""
         self._found.clear()
-        self.times_s, self._room, leaving = [now_s], [room], list[list[int]]([[]])
         soon_s = math.nextafter(now_s, math.inf)
-        for end_s, job in ends:
-            at_s = max(end_s, soon_s)
-            if at_s > self.times_s[-1]:
-                self.times_s.append(at_s)
-                self._room.append(self._room[-1])
-                leaving.append([])
-            self._room[-1] += self._need[job]
-            leaving[-1].append(job)
-        return leaving
+        end_s = np.maximum(np.array([end_s for end_s, _ in ends], dtype=np.float64), soon_s)
+        freed = np.cumsum(self._need[np.array([job for _, job in ends], dtype=np.int64)])
+        first = np.diff(end_s, prepend=-math.inf) > 0.0
+        last = np.diff(end_s, append=math.inf) > 0.0
+        self._times_s = np.concatenate([[now_s], end_s[first]])
+        self._room = room + np.concatenate([np.zeros(1, dtype=np.int64), freed[last]])
+        number: Ints = np.cumsum(first)
+        return number
 
     def go_to(self, now_s: float) -> None:
         """Forget what was before now."""
-        past = bisect_right(self.times_s, now_s) - 1
+        past = int(np.searchsorted(self._times_s, now_s, side="right")) - 1
         if past > 0:
             self._forget(past)
-        self.times_s[0] = now_s
+        self._times_s[0] = now_s
 
     def _forget(self, count: int) -> None:
-        del self.times_s[:count], self._room[:count]
+        self._times_s, self._room = self._times_s[count:].copy(), self._room[count:].copy()
 
     def free_for_s(self, job: int) -> float:
         """Return for how long from now on there is room for a job; 0: not now."""
-        need, now_s = self._need[job], self.times_s[0]
-        for time_s, room in zip(self.times_s, self._room, strict=True):
-            if room < need:
-                return time_s - now_s
-        return math.inf
+        lacks = self._room < self._need[job]
+        at = int(lacks.argmax())
+        return float(self._times_s[at] - self._times_s[0]) if lacks[at] else math.inf
 
     def earliest(self, job: int, shape: int, length_s: float) -> Slot:
         """Return the earliest slot for a job that stays for `length_s`."""
-        times_s, room, need = self.times_s, self._room, self._need[job]
-        at, count = self._not_before(shape, length_s), len(times_s)
-        while at < count:
-            if room[at] < need:
-                at += 1
-                continue
-            start_s, after = times_s[at], at + 1
-            while after < count and times_s[after] - start_s < length_s and room[after] >= need:
-                after += 1
-            if after < count and times_s[after] - start_s < length_s:
-                at = after + 1
-                continue
-            slot = self._slot(job, at, after)
-            if slot is not None:
-                self._note(shape, length_s, start_s)
-                return slot
-            at += 1
+        times_s, count, begin = self._times_s, len(self._times_s), self._not_before(shape, length_s)
+        lacks = begin + np.flatnonzero(self._room[begin:] < self._need[job])
+        # There is room from `starts` until just before `stops`.
+        starts, stops = np.append(begin, lacks + 1), np.append(lacks, count)
+        until_s = np.append(times_s[lacks], math.inf)
+        fits = (starts < stops) & (until_s - times_s[np.minimum(starts, count - 1)] >= length_s)
+        for gap in np.flatnonzero(fits).tolist():
+            for at in range(int(starts[gap]), int(stops[gap])):
+                start_s = float(times_s[at])
+                if until_s[gap] - start_s < length_s:
+                    break
+                after = at + max(1, int(np.searchsorted(times_s[at:] - start_s, length_s)))
+                slot = self._slot(job, at, after)
+                if slot is not None:
+                    self._note(shape, length_s, start_s)
+                    return slot
         return Slot(math.inf)
 
     def _not_before(self, shape: int, length_s: float) -> int:
@@ -116,7 +113,7 @@ class Profile(ABC):
         if found is None:
             return 0
         at = bisect_right(found[0], length_s)
-        return max(0, bisect_right(self.times_s, found[1][at - 1]) - 1) if at else 0
+        return max(0, int(np.searchsorted(self._times_s, found[1][at - 1], side="right")) - 1) if at else 0
 
     def _note(self, shape: int, length_s: float, start_s: float) -> None:
         """Note where a job of a shape was found to fit."""
@@ -133,16 +130,15 @@ class Profile(ABC):
         """Take what a job will hold in the slot that was found last."""
         first = self._split(slot.start_s)
         last = self._split(slot.start_s + length_s)
-        for at in range(first, last):
-            self._room[at] -= self._need[job]
+        self._room[first:last] -= self._need[job]
         self._fill(job, slot, first, last)
 
     def _split(self, time_s: float) -> int:
         """Return the index of an instant, which becomes one of the profile."""
-        at = bisect_left(self.times_s, time_s)
-        if at == len(self.times_s) or self.times_s[at] != time_s:
-            self.times_s.insert(at, time_s)
-            self._room.insert(at, self._room[at - 1])
+        at = int(np.searchsorted(self._times_s, time_s))
+        if at == len(self._times_s) or self._times_s[at] != time_s:
+            self._times_s = np.insert(self._times_s, at, time_s)
+            self._room = np.insert(self._room, at, self._room[at - 1])
             self._insert(at)
         return at
 
@@ -194,10 +190,11 @@ class CountedProfile(Profile):
         self, now_s: float, ends: Sequence[tuple[float, int]], held: dict[int, tuple[Held, ...]]
     ) -> None:
         """Start from the slots that no running job takes."""
-        self._restart(now_s, self._slots - sum(self._need[job] for _, job in ends), ends)
+        self._restart(now_s, 0, ends)
+        self._room += self._slots - self._room[-1]
 
     def _slot(self, job: int, first: int, last: int) -> Slot:
-        return Slot(self.times_s[first])
+        return Slot(float(self._times_s[first]))
 
     def _fill(self, job: int, slot: Slot, first: int, last: int) -> None:
         """Counting is enough."""
@@ -230,11 +227,13 @@ class PlacedProfile(Profile):
         """Start from what is free on the servers, and give back what each job holds when it is to end."""
         fleet = self._real.fleet
         self._amounts = {job: self._amounts.get(job) or self._taken(job, held[job]) for _, job in ends}
-        leaving = self._restart(now_s, int(fleet.free.sum(dtype=np.int64)), ends)
+        number = self._restart(now_s, int(fleet.free.sum(dtype=np.int64)), ends)
         if fleet.has_shares:  # a device that is free in part counts once it is free
-            most = fleet.accelerators
-            self._room = [most] * len(self._room)
+            self._room[:] = fleet.accelerators
         self._books = [_read(fleet)]
+        leaving: list[list[int]] = [[] for _ in self._times_s]
+        for at, (_, job) in zip(number.tolist(), ends, strict=True):
+            leaving[at].append(job)
         for jobs in leaving[1:]:
             books = [column.copy() for column in self._books[-1]]
             for job in jobs:
@@ -264,7 +263,7 @@ class PlacedProfile(Profile):
         after = _read(fleet, servers)
         self._shadow.give_back(job, width, held)
         self._found_amounts = [more - less for more, less in zip(before, after, strict=True)]
-        return Slot(self.times_s[first], placement)
+        return Slot(float(self._times_s[first]), placement)
 
     def _fill(self, job: int, slot: Slot, first: int, last: int) -> None:
         servers = [server for server, _ in slot.placement or ()]

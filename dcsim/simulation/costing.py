@@ -102,6 +102,7 @@ class CostModel:
         self._network = network
         self._plans: dict[Shape, Plan] = {}
         self._speeds: dict[tuple[str, float], float] = {}
+        self._noted: dict[int, dict[str, None]] = {}
         self.accelerators = {t.accelerator.name: t.accelerator for t in fleet.types if t.accelerator}
         """Those of the cluster, by name."""
 
@@ -246,7 +247,12 @@ class CostModel:
 
     def reasons(self, profile: int) -> tuple[str, ...]:
         """Return why uses of a profile were extrapolations, sorted; empty where none was."""
-        return tuple(sorted({reason for _, plan in self._used(profile) for reason in plan.reasons}))
+        found = {reason for _, plan in self._used(profile) for reason in plan.reasons}
+        return tuple(sorted(found | set(self._noted.get(profile, ()))))
+
+    def note(self, profile: int, reason: str) -> None:
+        """Write down why a use of a profile was an extrapolation, besides what its plans say."""
+        self._noted.setdefault(profile, {})[reason] = None
 
     def ideals(
         self, reference: npt.NDArray[np.int64]

@@ -46,6 +46,7 @@ class Rates:
             for accepted in (*inputs.jobs.type_constraints, self.types)
         ]
         self._known: dict[tuple[float, ...], float] = {}
+        self._held: dict[tuple[float, ...], bool] = {}
 
     def mask(self, kind: int) -> npt.NDArray[np.bool_]:
         """Return (S,) the servers of an accelerator type."""
@@ -64,7 +65,7 @@ class Rates:
         """Return the progress in the job's own steps/s; 0 where it cannot run."""
         jobs = self._inputs.jobs
         constraint = int(jobs.accelerator_types[row])
-        if width < 1 or kind not in self._accepted[constraint] or width > self.type_accelerators[kind]:
+        if width < 1 or kind not in self._accepted[constraint] or not self._holds(row, width, kind):
             return 0.0
         profile, batch = int(jobs.profile[row]), int(jobs.batch_per_accelerator[row])
         share, asked = float(jobs.accelerator_share[row]), int(jobs.accelerators[row])
@@ -73,6 +74,29 @@ class Rates:
         if key not in self._known:
             self._known[key] = self._rate(profile, batch, width, asked, kind, share, noise)
         return self._known[key]
+
+    def _holds(self, row: int, width: int, kind: int) -> bool:
+        """Return whether the empty servers of a type can hold a job's gang on as many of them as it may span."""
+        if width > self.type_accelerators[kind]:
+            return False
+        jobs, fleet = self._inputs.jobs, self._inputs.fleet
+        limit = int(jobs.max_servers[row])
+        cores, memory = 0.0, 0.0
+        if self._inputs.cpu_memory_binding:
+            asked = max(1, int(jobs.accelerators[row]))
+            cores, memory = float(jobs.cpu_cores[row]) / asked, float(jobs.memory_bytes[row]) / asked
+        if not limit and not cores and not memory:
+            return True
+        key = (width, kind, limit, cores, memory)
+        if key not in self._held:
+            here = self._masks[kind]
+            room = fleet.total[here].astype(np.float64)
+            for has, wanted in ((fleet.cpu_cores, cores), (fleet.memory_bytes, memory)):
+                if wanted > 0.0:  # the epsilon forgives the division by the width asked for
+                    room = np.minimum(room, np.floor(has[here] / wanted * (1.0 + 1e-15)))
+            roomiest = np.sort(room)[::-1][: limit or len(room)]
+            self._held[key] = bool(roomiest.sum() >= width)
+        return self._held[key]
 
     def _rate(
         self, profile: int, batch: int, width: int, asked: int, kind: int, share: float, noise: float

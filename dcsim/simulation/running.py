@@ -39,6 +39,7 @@ class RunningJob:
     """
 
     __slots__ = (
+        "alone",
         "bundle",
         "cpu_power_w",
         "durable_left",
@@ -81,6 +82,8 @@ class RunningJob:
     ) -> None:
         self.index = index
         self.plan = plan
+        self.alone = plan
+        """What it would cost with nobody beside it on its device: its own rate."""
         self.steps_left = steps_left
         self.left_at_grant = steps_left
         self.durable_left = steps_left

@@ -24,6 +24,7 @@ from dcsim.simulation.placing import Placer
 from dcsim.simulation.realising import Realiser, Wish
 from dcsim.simulation.record import RunRecord
 from dcsim.simulation.round_times import next_round_s, this_or_next_round_s
+from dcsim.simulation.running import Phase
 
 __all__ = ["TimeShareDispatch"]
 
@@ -58,6 +59,9 @@ class _Turn:
 
 class TimeShareDispatch:
     """Realises the shares of an `AllocationPolicy`, round by round.
+
+    A gang that is due and fits no servers as they are pushes out those that are due less: these are
+    placed elsewhere. Jobs without accelerators are in no program: each round they start first, by row.
 
     Args:
         engine: for the time and the calls.
@@ -148,20 +152,23 @@ class TimeShareDispatch:
         """Allocate if it is time, and let the jobs of the round have what they are due."""
         now_s, policy = self._engine.now, self._policy
         rows = np.sort(np.fromiter(self._active, dtype=np.int64, count=len(self._active)))
-        active = self._ledger.active(rows, now_s)
-        view = self._view(active)
+        on_cores = self._inputs.jobs.accelerators[rows] == 0
+        view = self._view(self._ledger.active(rows[~on_cores], now_s))
         if self._changed and (
-            now_s - self._allocated_s >= policy.reallocate_after_s or self._allocated_s == 0.0
+            now_s - self._allocated_s >= policy.reallocate_after_s
+            or self._allocated_s == 0.0
+            or all(self._accounts[row].due is None for row in view.row.tolist())
         ):
             self._allocate(view)
         picks = self._pick(view)
         self._turns = self._plan(view, picks)
-        wishes = [
+        wishes = [Wish(row, 0, -1) for row in rows[on_cores].tolist()]
+        wishes += [
             Wish(int(view.row[at]), int(view.scale_factor[at]), kind)
             for at, kind in picks
             if self._accounts[int(view.row[at])].due is not None
         ]
-        self._realiser.realise(wishes, preempts=False)
+        self._realiser.realise(wishes, preempts=True)
         if self._policy.whole_steps:
             for turn in self._turns:
                 self._attempts.resume(turn.job)
@@ -174,21 +181,32 @@ class TimeShareDispatch:
             self._attempts.idle(turn.job)
 
     def _call_next(self) -> None:
-        """Have the next round called: on the grid, or when the last job of this one has done its steps."""
+        """Have the next round called: on the grid, or when the last job of this one has done its steps.
+
+        Not if it would be this one again: nobody runs, all wait, and what they are due is as it was.
+        """
         now_s, policy = self._engine.now, self._policy
+        if not self._changed and not self._attempts.running and len(self._realiser.waiting) == len(self._active):
+            return
         if not policy.whole_steps:
             self._call_round(next_round_s(now_s, policy.round_s))
         elif self._turns:
             # A job that is done but for rounding has its end within a microsecond, not at this instant.
             self._call_round(now_s + max(_LEAST_ROUND_S, *(turn.planned_s for turn in self._turns)))
-        # else nothing can run before another job comes
+        else:
+            self._call_round(now_s + policy.round_s)
 
     def _book(self) -> None:
         """Account what the jobs of the last round had; jobs that ended are forgotten but for what they had."""
         now_s = self._engine.now
         for turn in self._turns:
-            end_s = self._record.end_s[turn.job]
-            had_s = min(end_s if math.isfinite(end_s) else now_s, now_s) - turn.start_s
+            end_s, running = self._record.end_s[turn.job], self._attempts.running.get(turn.job)
+            if math.isfinite(end_s):
+                had_s = end_s - turn.start_s
+            elif running is None or running.phase is Phase.LEAVE:
+                continue  # it fitted nowhere, or waits out its delay
+            else:
+                had_s = now_s - max(turn.start_s, running.granted_s)
             if self._policy.whole_steps:
                 had_s = turn.planned_s
             self._had_in_all_s[turn.kind] += had_s

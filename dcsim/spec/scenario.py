@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator
 
 from dcsim.spec.cluster import AcceleratorSpec, ClusterSpec
+from dcsim.spec.colocation import ColocationSpec
 from dcsim.spec.cooling import ConstantWeatherSpec, CoolingSpec, WeatherSpec
 from dcsim.spec.grid import GridSpec
 from dcsim.spec.model import SpecModel
@@ -67,6 +68,8 @@ class Scenario(SpecModel):
     """Carbon intensity and price of the energy."""
     workload: WorkloadSpec
     """The jobs."""
+    colocation: tuple[ColocationSpec, ...] = ()
+    """How much jobs slow each other that share a device; pairs not listed run in proportion to their parts."""
     tenants: tuple[TenantSpec, ...] = ()
     """What is due to each tenant under the fair-share policies."""
     preemption: PreemptionSpec = PreemptionSpec()

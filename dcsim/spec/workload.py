@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from dcsim.spec.job_rules import JobRulesSpec
 from dcsim.spec.model import FieldError, FieldIssue, SpecModel
 from dcsim.spec.quantities import Count, DurationS, Fraction, Name, Number, SizeBytes
 from dcsim.units import Quantity, format_quantity
@@ -104,6 +105,8 @@ class JobKindSpec(SpecModel):
     """Share of the jobs that may be held back."""
     slack_s: DurationS = Field(default=6 * 3_600.0, ge=0)
     """How long a deferrable job may be held back."""
+    rules: JobRulesSpec = JobRulesSpec()
+    """Priority, time limit, deadline and elasticity."""
 
     @field_validator("widths", mode="before")
     @classmethod

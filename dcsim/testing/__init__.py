@@ -1,7 +1,7 @@
 """What users import to test their own policies; needs the extra `testing` (Hypothesis).
 
-`PolicyContract` and its three kinds `PlacementContract`, `OrderingContract`, `EnergyContract` are
-classes to subclass: pytest then runs every check that a policy of that kind must pass.
+`PolicyContract` and its kinds `PlacementContract`, `OrderingContract`, `DecidingContract` and
+`EnergyContract` are classes to subclass: pytest then runs every check that a policy of that kind must pass.
 `PolicyStateMachine` drives a placement policy through random histories of a fleet.
 `dcsim.testing.strategies` draws clusters, workloads, views and whole scenarios.
 See docs/how-to/test-a-policy.md.
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dcsim.testing import strategies
     from dcsim.testing.contracts import (
         ContractError,
+        DecidingContract,
         EnergyContract,
         OrderingContract,
         PlacementContract,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ContractError",
+    "DecidingContract",
     "EnergyContract",
     "OrderingContract",
     "PlacementContract",

@@ -11,95 +11,38 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from dcsim.policies.base import EnergyPolicy, OrderingPolicy, PlacementPolicy
+from dcsim.policies.base import DecidingPolicy, EnergyPolicy, OrderingPolicy, PlacementPolicy
 from dcsim.policies.views import ClusterView, JobsView, Placement, PlacementRequest
+from dcsim.testing.deciding_contract import DecidingContract
 from dcsim.testing.isolation import (
-    answers_under_hash_seeds,
-    frozen_state,
     same_jobs_view,
     same_view,
     sample_jobs_view,
     sample_problems,
 )
+from dcsim.testing.promises import ContractError, Promises, require
 from dcsim.testing.strategies import cluster_views, grid_views, job_views, jobs_views, placement_requests
 from dcsim.testing.timing import decision_time_s
 from dcsim.testing.whole_run import check_names_do_not_matter, check_whole_run
 
-__all__ = ["ContractError", "EnergyContract", "OrderingContract", "PlacementContract", "PolicyContract"]
+__all__ = [
+    "ContractError",
+    "DecidingContract",
+    "EnergyContract",
+    "OrderingContract",
+    "PlacementContract",
+    "PolicyContract",
+]
 
-Policy = OrderingPolicy | PlacementPolicy | EnergyPolicy
 Problem = tuple[ClusterView, PlacementRequest]
-T = TypeVar("T")
-
-_PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.target, Phase.shrink, Phase.explain)
-_SHRINKING = (Phase.shrink, Phase.explain)
-
-
-class ContractError(AssertionError):
-    """A policy broke a promise that the simulator relies on."""
-
-
-def _require(kept: object, broken: str) -> None:
-    """Raise ContractError unless the promise is kept."""
-    if not kept:
-        raise ContractError(broken)
-
-
-class _Contract:
-    """What the contracts of all kinds share."""
-
-    policy: ClassVar[Any]
-    """The policy class, or an instance."""
-    max_examples: ClassVar[int] = 50
-    """Random examples a check tries."""
-    runs: ClassVar[int] = 8
-    """Random whole runs."""
-    shrink: ClassVar[bool] = True
-    """Look for the smallest example that fails; False: report the first."""
-    max_decision_s: ClassVar[float] = 0.25
-    """CPU time for one decision on 10,000 servers, or for the keys or caps of 10,000 jobs."""
-
-    def make_policy(self) -> Any:  # noqa: ANN401  of the kind under test
-        """Return the policy to test; override it for a policy with arguments."""
-        return self.policy() if isinstance(self.policy, type) else self.policy
-
-    def _for_all(
-        self, check: Callable[[Any], None], examples: st.SearchStrategy[Any], count: int | None = None
-    ) -> None:
-        """Run a check on random examples."""
-        config = settings(
-            max_examples=count or self.max_examples,
-            deadline=None,
-            phases=[phase for phase in _PHASES if self.shrink or phase not in _SHRINKING],
-            report_multiple_bugs=False,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        )
-        config(given(examples)(check))()
-
-    def _keeps_no_state(self, ask: Callable[[Any, T], object], questions: Sequence[T]) -> None:
-        """Ask one policy in both orders, and a fresh one each time: the answers must be the same."""
-        policy = self.make_policy()
-        before = frozen_state(policy)
-        forwards = [ask(policy, question) for question in questions]
-        backwards = [ask(policy, question) for question in reversed(questions)][::-1]
-        fresh = [ask(self.make_policy(), question) for question in questions]
-        _require(
-            forwards == backwards == fresh and frozen_state(policy) == before,
-            "an answer depends on what was asked before",
-        )
-
-    def _ignores_hash_seed(self, method: str, questions: Sequence[tuple[Any, ...]]) -> None:
-        one, other = answers_under_hash_seeds(self.make_policy(), method, questions, (0, 1))
-        _require(one == other, "the answer changes with PYTHONHASHSEED: a set or hash() decides")
 
 
 @st.composite
@@ -116,7 +59,7 @@ def _columns(view: JobsView, choose: Callable[[npt.NDArray[Any]], npt.NDArray[An
     return JobsView(*chosen)
 
 
-class PlacementContract(_Contract):
+class PlacementContract(Promises):
     """The promises of a placement policy."""
 
     non_idling: ClassVar[bool] = True
@@ -135,11 +78,11 @@ class PlacementContract(_Contract):
             if placement is None:
                 return
             counts = [count for _, count in placement]
-            _require(sum(counts) == wanted, f"{counts} accelerators for a gang of {wanted}")
+            require(sum(counts) == wanted, f"{counts} accelerators for a gang of {wanted}")
             if wanted:
-                _require(min(counts) >= 1, f"a server without accelerators in {placement}")
+                require(min(counts) >= 1, f"a server without accelerators in {placement}")
             else:
-                _require(len(counts) == 1, f"a CPU-only job on {len(counts)} servers")
+                require(len(counts) == 1, f"a CPU-only job on {len(counts)} servers")
 
         self._for_all(check, _problems())
 
@@ -150,9 +93,9 @@ class PlacementContract(_Contract):
             placement = self._place(problem)
             servers = [server for server, _ in placement or ()]
             plain = all(type(number) is int for pair in placement or () for number in pair)
-            _require(plain, f"other than plain integers in {placement!r}")
-            _require(servers == sorted(set(servers)), f"servers {servers} not ascending and distinct")
-            _require(all(0 <= s < len(problem[0].rack) for s in servers), f"no such server in {servers}")
+            require(plain, f"other than plain integers in {placement!r}")
+            require(servers == sorted(set(servers)), f"servers {servers} not ascending and distinct")
+            require(all(0 <= s < len(problem[0].rack) for s in servers), f"no such server in {servers}")
 
         self._for_all(check, _problems())
 
@@ -164,9 +107,7 @@ class PlacementContract(_Contract):
             room = view.room(request)
             for server, count in self._place(problem) or ():
                 need = max(1, count)
-                _require(
-                    need <= room[server], f"{count} accelerators on server {server}, room {room[server]}"
-                )
+                require(need <= room[server], f"{count} accelerators on server {server}, room {room[server]}")
 
         self._for_all(check, _problems())
 
@@ -176,10 +117,10 @@ class PlacementContract(_Contract):
         def check(problem: Problem) -> None:
             placement, request = self._place(problem) or (), problem[1]
             limit = request.max_servers or len(placement)
-            _require(len(placement) <= limit, f"{len(placement)} servers, {limit} allowed")
+            require(len(placement) <= limit, f"{len(placement)} servers, {limit} allowed")
             if request.allowed is not None:
                 wrong = [server for server, _ in placement if not request.allowed[server]]
-                _require(not wrong, f"servers {wrong} have the wrong accelerator type")
+                require(not wrong, f"servers {wrong} have the wrong accelerator type")
 
         self._for_all(check, _problems())
 
@@ -189,7 +130,7 @@ class PlacementContract(_Contract):
         def check(problem: Problem) -> None:
             first, second = self._place(problem), self._place(problem)
             copied = self._place(pickle.loads(pickle.dumps(problem)))  # noqa: S301  made one line above
-            _require(first == second == copied, f"{first}, then {second}, then {copied} on a copy")
+            require(first == second == copied, f"{first}, then {second}, then {copied} on a copy")
 
         self._for_all(check, _problems())
 
@@ -206,9 +147,9 @@ class PlacementContract(_Contract):
             try:
                 self._place(problem)
             except ValueError as error:
-                _require("read-only" not in str(error), f"the policy writes to the view: {error}")
+                require("read-only" not in str(error), f"the policy writes to the view: {error}")
                 raise
-            _require(same_view(problem, before), "the policy changed the view or the request")
+            require(same_view(problem, before), "the policy changed the view or the request")
 
         self._for_all(check, _problems())
 
@@ -225,7 +166,7 @@ class PlacementContract(_Contract):
         policy = self.make_policy()
         for view, request in sample_problems(4, servers=10_000):
             taken_s = decision_time_s(partial(policy.place, request, view), self.max_decision_s)
-            _require(taken_s <= self.max_decision_s, f"{taken_s:.3g} s for a gang of {request.accelerators}")
+            require(taken_s <= self.max_decision_s, f"{taken_s:.3g} s for a gang of {request.accelerators}")
 
     def test_obvious_fit_is_taken(self) -> None:
         """A gang that an empty server holds is not left waiting (unless `non_idling` is False)."""
@@ -235,7 +176,7 @@ class PlacementContract(_Contract):
             empty = view.free_accelerators == view.total_accelerators
             fits = np.flatnonzero(empty & (view.room(request) >= max(1, request.accelerators)))
             if self.non_idling and len(fits):
-                _require(self._place(problem) is not None, f"waits although server {fits[0]} is free")
+                require(self._place(problem) is not None, f"waits although server {fits[0]} is free")
 
         self._for_all(check, _problems())
 
@@ -248,7 +189,7 @@ class PlacementContract(_Contract):
         self._for_all(check_names_do_not_matter(placement=self.make_policy), st.data(), self.runs)
 
 
-class OrderingContract(_Contract):
+class OrderingContract(Promises):
     """The promises of an ordering policy."""
 
     def _keys(self, jobs: JobsView) -> npt.NDArray[np.float64]:
@@ -287,7 +228,7 @@ class OrderingContract(_Contract):
         """The keys of 10,000 jobs within `max_decision_s`."""
         jobs, policy = sample_jobs_view(10_000), self.make_policy()
         taken_s = decision_time_s(lambda: policy.keys(jobs), self.max_decision_s)
-        _require(taken_s <= self.max_decision_s, f"{taken_s:.3g} s for the keys of 10,000 jobs")
+        require(taken_s <= self.max_decision_s, f"{taken_s:.3g} s for the keys of 10,000 jobs")
 
     def test_whole_runs_complete(self) -> None:
         """Random clusters and jobs run to the end with all guards on, twice alike."""
@@ -298,7 +239,7 @@ class OrderingContract(_Contract):
         self._for_all(check_names_do_not_matter(ordering=self.make_policy), st.data(), self.runs)
 
 
-class EnergyContract(_Contract):
+class EnergyContract(Promises):
     """The promises of an energy policy."""
 
     def _caps(self, jobs: JobsView) -> npt.NDArray[np.float64]:
@@ -314,19 +255,19 @@ class EnergyContract(_Contract):
         def check(question: tuple[Any, Any]) -> None:
             job, grid = question
             at_s = self.make_policy().eligible_s(job, grid)
-            _require(
+            require(
                 job.submit_s <= at_s <= job.submit_s + job.slack_s,
                 f"eligible at {at_s} s, submitted at {job.submit_s} s with {job.slack_s} s of slack",
             )
             again_s = self.make_policy().eligible_s(job, grid)
-            _require(again_s == at_s, f"eligible at {at_s} s, then at {again_s} s")
+            require(again_s == at_s, f"eligible at {at_s} s, then at {again_s} s")
 
         self._for_all(check, st.tuples(job_views(), grid_views()))
 
     def test_sleep_comes_after_a_duration_or_never(self) -> None:
         """`sleep_after_s` is None or a finite number of seconds, >= 0."""
         after_s = self.make_policy().sleep_after_s()
-        _require(after_s is None or 0.0 <= after_s < math.inf, f"sleep after {after_s} s")
+        require(after_s is None or 0.0 <= after_s < math.inf, f"sleep after {after_s} s")
 
     def test_same_question_same_answer(self) -> None:
         """The same view twice, and a pickled copy of it, get the same caps."""
@@ -359,7 +300,7 @@ class EnergyContract(_Contract):
         """The caps of 10,000 jobs within `max_decision_s`."""
         jobs, policy = sample_jobs_view(10_000), self.make_policy()
         taken_s = decision_time_s(lambda: policy.power_cap_fractions(jobs), self.max_decision_s)
-        _require(taken_s <= self.max_decision_s, f"{taken_s:.3g} s for the caps of 10,000 jobs")
+        require(taken_s <= self.max_decision_s, f"{taken_s:.3g} s for the caps of 10,000 jobs")
 
     def test_whole_runs_complete(self) -> None:
         """Random clusters and jobs run to the end with all guards on, twice alike."""
@@ -374,16 +315,16 @@ Columns = Callable[[JobsView], npt.NDArray[np.float64]]
 
 
 def _check_column(values: npt.NDArray[np.float64], count: int, above: float, most: float = math.inf) -> None:
-    _require(values.shape == (count,), f"shape {values.shape}, expected ({count},)")
-    _require(np.issubdtype(values.dtype, np.number), f"values of type {values.dtype}, expected numbers")
+    require(values.shape == (count,), f"shape {values.shape}, expected ({count},)")
+    require(np.issubdtype(values.dtype, np.number), f"values of type {values.dtype}, expected numbers")
     inside = np.isfinite(values) & (values > above) & (values <= most)
-    _require(inside.all(), f"{values.tolist()}: expected finite numbers in ({above}, {most}]")
+    require(inside.all(), f"{values.tolist()}: expected finite numbers in ({above}, {most}]")
 
 
 def _check_repeats(ask: Columns, jobs: JobsView) -> None:
     first, second = ask(jobs).tolist(), ask(jobs).tolist()
     copied = ask(pickle.loads(pickle.dumps(jobs))).tolist()  # noqa: S301  made here
-    _require(first == second == copied, f"{first}, then {second}, then {copied} on a copy")
+    require(first == second == copied, f"{first}, then {second}, then {copied} on a copy")
 
 
 def _check_untouched(ask: Columns, jobs: JobsView) -> None:
@@ -391,9 +332,9 @@ def _check_untouched(ask: Columns, jobs: JobsView) -> None:
     try:
         ask(jobs)
     except ValueError as error:
-        _require("read-only" not in str(error), f"the policy writes to the view: {error}")
+        require("read-only" not in str(error), f"the policy writes to the view: {error}")
         raise
-    _require(same_jobs_view(jobs, before), "the policy changed the view")
+    require(same_jobs_view(jobs, before), "the policy changed the view")
 
 
 def _rows(rows: slice, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -404,7 +345,7 @@ def _check_rows(ask: Columns, jobs: JobsView) -> None:
     whole = ask(jobs)
     for rows in (slice(0, (len(jobs) + 1) // 2), slice(0, None, 2), slice(len(jobs) - 1, None)):
         part = ask(_columns(jobs, partial(_rows, rows)))
-        _require(
+        require(
             part.tolist() == whole[rows].tolist(),
             f"{whole[rows].tolist()} among all jobs, {part.tolist()} without the others",
         )
@@ -417,17 +358,18 @@ def _check_tenants(ask: Columns, jobs: JobsView) -> None:
     columns = {name: getattr(other, name) for name in JobsView.__slots__} | {"tenant": tenant}
     one, two = ask(jobs), ask(JobsView(**columns))
     order = [np.lexsort((np.arange(len(jobs)), values)).tolist() for values in (one, two)]
-    _require(order[0] == order[1], f"order {order[0]} becomes {order[1]} when tenants are numbered anew")
+    require(order[0] == order[1], f"order {order[0]} becomes {order[1]} when tenants are numbered anew")
 
 
-_BY_KIND: tuple[tuple[type, type[_Contract]], ...] = (
+_BY_KIND: tuple[tuple[type, type[Promises]], ...] = (
     (PlacementPolicy, PlacementContract),
+    (DecidingPolicy, DecidingContract),
     (OrderingPolicy, OrderingContract),
     (EnergyPolicy, EnergyContract),
 )
 
 
-class PolicyContract(_Contract):
+class PolicyContract(Promises):
     """The promises of a policy of any kind: a subclass gets the checks of the kind its `policy` is."""
 
     def __init_subclass__(cls, **arguments: object) -> None:

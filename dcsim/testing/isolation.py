@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from types import ModuleType
 from typing import Any
 
@@ -14,15 +14,19 @@ import cloudpickle
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.policies.active import ActiveJobs, TenantsView
 from dcsim.policies.views import ClusterView, JobsView, PlacementRequest
 from dcsim.rng import stream
+from dcsim.testing.strategies.active import LinearProgress
 from dcsim.testing.strategies.views import make_cluster_view
 
 __all__ = [
     "answers_under_hash_seeds",
     "frozen_state",
+    "same_columns",
     "same_jobs_view",
     "same_view",
+    "sample_active_jobs",
     "sample_jobs_view",
     "sample_problems",
 ]
@@ -33,7 +37,8 @@ import pickle, sys
 policy, method, questions = pickle.load(sys.stdin.buffer)
 for question in questions:
     answer = getattr(policy, method)(*question)
-    print(answer.tolist() if hasattr(answer, "tolist") else answer)
+    parts = [getattr(answer, name) for name in getattr(type(answer), "__slots__", ())] or [answer]
+    print(*(part.tolist() if hasattr(part, "tolist") else part for part in parts))
 """
 
 
@@ -90,6 +95,50 @@ def sample_jobs_view(count: int) -> JobsView:
     return JobsView(*columns)
 
 
+def sample_active_jobs(
+    jobs: JobsView, count: int, *, knows_progress: bool, thresholds: tuple[float, ...] = ()
+) -> ActiveJobs:
+    """Return a fixed view in which the first `count` of `jobs` are present, every other one running.
+
+    >>> len(sample_active_jobs(sample_jobs_view(5), 3, knows_progress=True))
+    3
+    """
+    draw = stream(0, "testing", "active", len(jobs), count)
+    rows = np.arange(count)
+    asked, runs = jobs.accelerators[rows], rows % 2 == 0
+    now_s = float(jobs.submit_s[count - 1]) + 100.0 if count else 0.0
+    held_s = draw.exponential(500.0, count)
+    service = held_s * asked
+    total = np.array([int(asked[runs].sum()) + 64])
+    columns: dict[str, npt.NDArray[Any]] = {
+        "row": rows,
+        "width": np.where(runs, asked, 0),
+        "accelerator_type": np.where(runs & (asked > 0), 0, -1),
+        "attained_accelerator_s": service,
+        "reached_s": np.array([np.where(service >= limit, now_s - held_s, np.nan) for limit in thresholds])
+        .reshape(len(thresholds), count)
+        .T.copy(),
+        "held_s": held_s,
+        "type_held_s": held_s[:, None].copy(),
+        "waiting_since_s": np.where(runs, now_s, jobs.submit_s[rows]),
+        "left_fraction": draw.random(count) if knows_progress else np.full(count, np.nan),
+        "type_accelerators": total,
+        "ended_service_accelerator_s": draw.exponential(1e4, 50),
+    }
+    weight, guaranteed = np.array([1.0, 2.0, 1.0, 0.5]), np.array([0, 8, 0, 0])
+    for column in (*columns.values(), weight, guaranteed):
+        column.flags.writeable = False
+    return ActiveJobs(
+        now_s=now_s,
+        **columns,
+        free_accelerators=64,
+        total_cpu_cores=64.0,
+        total_memory_bytes=2.0**39,
+        tenants=TenantsView(weight, guaranteed),
+        steps_per_s=LinearProgress((1.0,), (int(total[0]),)),
+    )
+
+
 def same_view(
     problem: tuple[ClusterView, PlacementRequest], before: tuple[ClusterView, PlacementRequest]
 ) -> bool:
@@ -98,7 +147,7 @@ def same_view(
     >>> same_view(sample_problems(1)[0], sample_problems(1)[0])
     True
     """
-    return all(_same(now, then) for now, then in zip(problem, before, strict=True))
+    return all(same_columns(now, then) for now, then in zip(problem, before, strict=True))
 
 
 def same_jobs_view(view: JobsView, before: JobsView) -> bool:
@@ -107,16 +156,24 @@ def same_jobs_view(view: JobsView, before: JobsView) -> bool:
     >>> same_jobs_view(sample_jobs_view(3), sample_jobs_view(4))
     False
     """
-    return _same(view, before)
+    return same_columns(view, before)
 
 
-def _same(now: Any, then: Any) -> bool:  # noqa: ANN401  two views or requests of one class
+def same_columns(now: Any, then: Any) -> bool:  # noqa: ANN401  two records of one class
+    """Return whether a record is as it was, its arrays and those of records in it still not writeable.
+
+    >>> same_columns(sample_jobs_view(3), sample_jobs_view(3))
+    True
+    """
     for field in fields(now):
         value, old = getattr(now, field.name), getattr(then, field.name)
         if isinstance(value, np.ndarray):
             if value.flags.writeable or not _equal(value, old):
                 return False
-        elif not callable(value) and value != old:
+        elif is_dataclass(value) and not callable(value):
+            if not same_columns(value, old):
+                return False
+        elif not callable(value) and value != old and not (value != value and old != old):  # noqa: PLR0124  NaN
             return False
     return True
 

@@ -56,7 +56,8 @@ def check_whole_run(
 
     def check(data: st.DataObject) -> None:
         cluster = data.draw(clusters(max_servers=4), label="cluster")
-        jobs = data.draw(job_tables(cluster, max_slack_s=20), label="jobs")
+        # Whoever orders jobs has to cope with all that can be said of them.
+        jobs = data.draw(job_tables(cluster, max_slack_s=20, rules=ordering is not None), label="jobs")
         scenario = scenario_of(
             cluster, grid=data.draw(grids(constant=True)), weather=data.draw(weathers(constant=True))
         )

@@ -29,7 +29,8 @@ from dcsim.workload.distributions import (
     zipf_weights,
 )
 from dcsim.workload.job_costs import ideal_step_s, largest_batch
-from dcsim.workload.jobs import JobTable, without_rules
+from dcsim.workload.job_rules import rule_columns
+from dcsim.workload.jobs import JobTable
 from dcsim.workload.profile_store import JobCosts
 
 __all__ = ["arrival_rate_per_s", "generate_jobs"]
@@ -74,9 +75,11 @@ def generate_jobs(
     names = tuple(dict.fromkeys(entry.profile for entry in spec.mix))
     columns = _kind_columns(spec, seed, kind, _StepTimes(profiles, reference, catalogue or {}, per_server))
     run_s = _sizes_s(spec, seed)
+    submit_s = _arrivals_s(spec, seed, cluster_accelerators, start)
+    rules = [entry.rules for entry in spec.mix]
     return JobTable(
         job_id=_ids(spec.jobs),
-        submit_s=_arrivals_s(spec, seed, cluster_accelerators, start),
+        submit_s=submit_s,
         accelerators=columns.width,
         accelerator_share=np.ones(spec.jobs),
         max_servers=np.zeros(spec.jobs, dtype=np.int64),
@@ -89,7 +92,7 @@ def generate_jobs(
         slack_s=columns.slack_s,
         tenant=_pick(seed, "tenants", spec.jobs, zipf_weights(spec.tenants)),
         accelerator_types=np.full(spec.jobs, -1, dtype=np.int64),
-        **without_rules(spec.jobs),
+        **rule_columns(rules, seed, kind, columns.width, submit_s, run_s),
         profile_names=names,
         tenant_names=tuple(f"tenant-{i + 1}" for i in range(spec.tenants)),
     )

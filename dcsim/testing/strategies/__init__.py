@@ -7,6 +7,7 @@ happen often. A failing example shrinks towards one rack, one server, one job, a
 
 from __future__ import annotations
 
+from dcsim.testing.strategies.active import active_jobs
 from dcsim.testing.strategies.facilities import (
     clusters,
     coolings,
@@ -33,6 +34,7 @@ from dcsim.testing.strategies.workloads import (
 )
 
 __all__ = [
+    "active_jobs",
     "cluster_views",
     "clusters",
     "coolings",

@@ -155,7 +155,7 @@ def _rules(draw: st.DrawFn, row: dict[str, Any], latest_s: int) -> dict[str, Any
 @st.composite
 def _dependencies(draw: st.DrawFn, count: int) -> dict[str, tuple[str, ...]]:
     """Draw who waits for whom: some jobs for one before them in the table."""
-    after = {}
+    after: dict[str, tuple[str, ...]] = {}
     for job in range(1, count):
         if draw(st.integers(0, 3)) == 3:
             after[f"job-{job}"] = (f"job-{draw(st.integers(0, job - 1))}",)

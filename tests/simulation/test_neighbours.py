@@ -1,0 +1,110 @@
+"""Jobs that share a device slow each other by what was measured, by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dcsim.spec.scenario import Scenario
+from dcsim.workload.jobs import job_table
+from dcsim.workload.measured_kind import MeasuredKind
+from dcsim.workload.rate_table import MeasuredPair, MeasuredRate, RateProvenance, RateTable
+from tests.simulation.halls import DEVICE_IDLE_W, DEVICE_PEAK_W, hall, run
+
+PAIR = {"profiles": ["a", "b"], "relative_throughput": [0.8, 0.6]}
+
+
+def _kinds(**parts: Any) -> dict[str, MeasuredKind]:
+    """Kinds a, b and c of one step a second alone."""
+    table = RateTable(
+        provenance=RateProvenance(source="by hand", measured_on="paper"),
+        rates=tuple(
+            MeasuredRate(kind=kind, accelerator="D", layout=(1,), batch=8, steps_per_s=1.0) for kind in "abc"
+        ),
+        **parts,
+    )
+    return {name: MeasuredKind(table, name) for name in table.names()}
+
+
+def _jobs(*rows: tuple[str, float, float, float]) -> Any:
+    """Rows of (profile, submit s, steps, share)."""
+    profile, submit_s, steps, share = zip(*rows, strict=True)
+    return job_table(
+        submit_s=submit_s,
+        steps=steps,
+        profile=list(profile),
+        batch_per_accelerator=8,
+        accelerator_share=share,
+    )
+
+
+def _device(*pairs: dict[str, Any], **parts: Any) -> Scenario:
+    return hall(servers=1, devices=1, colocation=list(pairs), **parts)
+
+
+def test_each_runs_at_its_measured_rate_beside_the_other() -> None:
+    result = run(_device(PAIR), _jobs(("a", 0.0, 100.0, 0.5), ("b", 20.0, 30.0, 0.5)), profiles=_kinds())
+    # a: 20 s alone; both from 20 s: b needs 30 / 0.6 = 50 s; a has 20 + 50 x 0.8 = 60 steps at 70 s.
+    assert result.jobs["end_s"].tolist() == pytest.approx([110.0, 70.0], rel=1e-12)
+    # Of 110 s a worked 100 s' worth, on half a device; of 50 s b 30 s' worth.
+    assert result.jobs["stalled_accelerator_s"].tolist() == pytest.approx([5.0, 10.0], rel=1e-12)
+    assert result.jobs["productive_accelerator_s"].tolist() == pytest.approx([50.0, 15.0], rel=1e-12)
+    assert not result.jobs["extrapolated"].any()
+
+
+def test_together_they_draw_no_more_than_the_device() -> None:
+    result = run(_device(PAIR), _jobs(("a", 0.0, 80.0, 0.5), ("b", 0.0, 60.0, 0.5)), profiles=_kinds())
+    assert result.jobs["end_s"].tolist() == pytest.approx([100.0, 100.0], rel=1e-12)
+    cpu_j = result.jobs["energy_j"].sum() - (DEVICE_PEAK_W - DEVICE_IDLE_W) * 100.0
+    assert cpu_j >= -1e-6  # what the cores add; the device itself no more than its peak
+    shares = result.jobs["energy_j"] / result.jobs["energy_j"].sum()
+    assert shares.tolist() == pytest.approx([0.5, 0.5], rel=1e-6)
+
+
+def test_without_measurements_a_part_is_a_partition() -> None:
+    result = run(_device(), _jobs(("a", 0.0, 50.0, 0.5), ("b", 0.0, 30.0, 0.5)), profiles=_kinds())
+    assert result.jobs["end_s"].tolist() == [100.0, 60.0]
+
+
+def test_a_pair_that_was_not_measured_runs_in_proportion_and_says_so() -> None:
+    result = run(_device(PAIR), _jobs(("a", 0.0, 50.0, 0.5), ("c", 0.0, 25.0, 0.5)), profiles=_kinds())
+    # Both at half speed until c ends at 50 s; then a has the device: 25 steps in 25 s.
+    assert result.jobs["end_s"].tolist() == pytest.approx([75.0, 50.0], rel=1e-12)
+    assert result.jobs["extrapolated"].all()
+    assert any("beside kinds it was not measured with" in warning for warning in result.warnings)
+
+
+def test_a_rate_tables_own_pairs_count() -> None:
+    pair = MeasuredPair(kind_a="a", kind_b="b", accelerator="D", layout=(1,), rate_a=0.5, rate_b=0.25)
+    kinds = _kinds(pairs=(pair,))
+    result = run(_device(), _jobs(("a", 0.0, 50.0, 0.5), ("b", 0.0, 25.0, 0.5)), profiles=kinds)
+    assert result.jobs["end_s"].tolist() == pytest.approx([100.0, 100.0], rel=1e-12)
+
+
+def test_three_on_one_device_multiply_and_say_so() -> None:
+    pairs = [{"profiles": [x, y], "relative_throughput": [0.5, 0.5]} for x, y in ("aa", "ab", "bb")]
+    jobs = _jobs(("a", 0.0, 25.0, 0.25), ("a", 0.0, 25.0, 0.25), ("b", 0.0, 25.0, 0.25))
+    result = run(_device(*pairs), jobs, profiles=_kinds())
+    assert result.jobs["end_s"].tolist() == pytest.approx([100.0] * 3, rel=1e-12)
+    assert result.jobs["extrapolated"].all()
+
+
+def test_a_preempted_neighbour_leaves_the_device_to_the_other() -> None:
+    policies = {"ordering": {"name": "priority", "parameters": {"preemptive": 1}}}
+    scenario = _device(PAIR, policies=policies, preemption={"checkpoint_s": 0.0, "restore_s": 0.0})
+    jobs = job_table(
+        job_id=["long", "low", "urgent"],
+        submit_s=[0.0, 0.0, 10.0],
+        steps=[100.0, 60.0, 30.0],
+        profile=["a", "b", "b"],
+        batch_per_accelerator=8,
+        accelerator_share=[0.5, 0.5, 0.5],
+        priority=[2.0, 0.0, 1.0],
+    )
+    result = run(scenario, jobs, profiles=_kinds())
+    # b beside a all the time until 60 s, when the urgent one ends (10 + 30 / 0.6); low goes on then.
+    assert result.jobs["attempts"].tolist() == [1, 2, 1]
+    assert result.jobs["end_s"][2] == pytest.approx(60.0, rel=1e-12)
+    # At 125 s a has its 100 steps, low 6 + 39 = 45 of 60; the rest alone.
+    assert result.jobs["end_s"][[0, 1]].tolist() == pytest.approx([125.0, 140.0], rel=1e-12)
