@@ -35,7 +35,9 @@ class ActiveJobs:
     now_s: float
     row: Ints
     width: Ints
-    """Accelerators held now; 0: it waits."""
+    """Accelerators held now; 0: it waits, or runs on CPUs."""
+    running: Bools
+    """Whether it holds servers."""
     accelerator_type: Ints
     """Index into `type_accelerators` of what it holds; -1: it waits, or runs on CPUs."""
     attained_accelerator_s: Floats

@@ -50,6 +50,8 @@ class AllocationView:
     """Of each job's tenant, > 0."""
     steps_left: Floats
     """> 0."""
+    steps_done: Floats
+    """>= 0; those that a restart would not have to do again, and those since."""
     elapsed_s: Floats
     """Since each job came."""
     running_type: Ints
@@ -198,11 +200,22 @@ class FinishTimeAllocation(AllocationPolicy):
     shuffles_types: ClassVar[bool] = False
 
     def allocate(self, view: AllocationView) -> Floats:
-        """Return the allocation found by bisection."""
-        from dcsim.policies.programs import finish_time_fairness
+        """Return the allocation found by bisection.
 
+        The time that the steps done would have taken in isolation is that among the jobs present now.
+        """
+        from dcsim.policies.programs import finish_time_fairness, isolated_rate
+
+        alone = isolated_rate(view.throughput, view.scale_factor, view.capacity)
+        spent_s = np.divide(view.steps_done, alone, out=np.zeros_like(alone), where=alone > 0.0)
         return finish_time_fairness(
-            view.throughput, view.scale_factor, view.capacity, view.steps_left, view.elapsed_s
+            view.throughput,
+            view.scale_factor,
+            view.capacity,
+            view.steps_left,
+            view.elapsed_s,
+            isolated=alone,
+            isolated_elapsed_s=spent_s,
         )
 
 
@@ -248,7 +261,7 @@ class Allox(AllocationPolicy):
 
 
 class FifoFastest(AllocationPolicy):
-    """In order of arrival, each job holds the fastest type that is free, all the time until it ends."""
+    """In order of arrival, each job holds the fastest type that those before it leave; it moves when they end."""
 
     name: ClassVar[str] = "fifo_perf"
     optimises: ClassVar[str] = "fairness by arrival, on the fastest type that is free"
@@ -268,7 +281,8 @@ class FifoFastest(AllocationPolicy):
 class FifoLastListed(AllocationPolicy):
     """Gavel's published type-blind fifo, its slip included: jobs pile up on the type listed last.
 
-    For comparison with published figures only: `fifo_perf` is the policy that is meant.
+    For comparison with published figures only: `fifo_perf` is the policy that is meant. A job that cannot
+    run on the type listed last waits for ever while that has room.
     """
 
     name: ClassVar[str] = "fifo_as_published"

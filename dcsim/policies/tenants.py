@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.errors import PolicyError
 from dcsim.policies.active import ActiveJobs, Decision
 from dcsim.policies.base import ALL_MAY_PASS, DecidingPolicy, DynamicOrdering
 from dcsim.policies.dynamic import checked_round_s
@@ -24,10 +25,11 @@ def fill_by_share(tenant: Ints, share: Floats, weight: Floats, used: Floats) -> 
     """Return (K,) the order in which jobs are served so that weighted shares stay as equal as can be.
 
     Progressive filling: the tenant with the least share over weight goes next, with its first job that
-    is left; ties by tenant. What a job adds to its tenant's share is `share`.
+    is left; of tenants with equal shares the one whose job comes first. What a job adds to its tenant's
+    share is `share`.
 
     Args:
-        tenant: (K,) of each job; jobs of one tenant in the order in which it wants them.
+        tenant: (K,) of each job, in the order in which they are wanted.
         share: (K,) part of the (dominant) resource that each takes, >= 0.
         weight: (T,) > 0.
         used: (T,) share that each tenant has already.
@@ -39,15 +41,17 @@ def fill_by_share(tenant: Ints, share: Floats, weight: Floats, used: Floats) -> 
     for position in range(len(tenant) - 1, -1, -1):
         queues.setdefault(int(tenant[position]), []).append(position)
     level = used / weight
-    heap = [(float(level[who]), who) for who in sorted(queues)]
+    heap = [(round(float(level[who]), 12), waiting[-1], who) for who, waiting in queues.items()]
     order: list[int] = []
     heapq.heapify(heap)
     while heap:
-        height, who = heapq.heappop(heap)
-        position = queues[who].pop()
+        height, position, who = heapq.heappop(heap)
         order.append(position)
+        queues[who].pop()
         if queues[who]:
-            heapq.heappush(heap, (height + float(share[position] / weight[who]), who))
+            # Equal shares should compare equal, in whatever order they were summed up.
+            height = round(height + float(share[position] / weight[who]), 12)
+            heapq.heappush(heap, (height, queues[who][-1], who))
     return np.array(order, dtype=np.int64)
 
 
@@ -57,8 +61,15 @@ class _Sharing(DecidingPolicy):
     preemptive = True
 
     def __init__(self, *, skip: int = ALL_MAY_PASS, preemptive: int = 1) -> None:
-        """Take `skip`, and whether a tenant below its due may push out jobs of others (0 or 1)."""
+        """Take `skip`, and whether a tenant below its due may push out jobs of others (0 or 1).
+
+        Raises:
+            PolicyError: `preemptive` is neither.
+        """
         super().__init__(skip=skip)
+        if preemptive not in (0, 1):
+            msg = f"{self.name}.preemptive: {preemptive} -> expected 0 or 1"
+            raise PolicyError(msg)
         self.preemptive = bool(preemptive)
 
     @abstractmethod
@@ -70,8 +81,9 @@ class _Sharing(DecidingPolicy):
         rows = active.row
         tenant = jobs.tenant[rows]
         asked = jobs.accelerators[rows]
-        kept = np.lexsort((rows, active.width == 0))  # running first, then by submission
-        inside = self._guaranteed(tenant[kept], asked[kept], active.tenants.guaranteed_accelerators)
+        kept = np.lexsort((rows, ~active.running))  # running first, then by submission
+        devices = asked * jobs.accelerator_share[rows]
+        inside = self._guaranteed(tenant[kept], devices[kept], active.tenants.guaranteed_accelerators)
         first, rest = kept[inside], kept[~inside]
         share = self._shares(jobs, active)
         weight = active.tenants.weight
@@ -80,13 +92,13 @@ class _Sharing(DecidingPolicy):
         return Decision(np.concatenate([first, order]), asked, preempts=self.preemptive)
 
     @staticmethod
-    def _guaranteed(tenant: Ints, asked: Ints, guaranteed: Ints) -> npt.NDArray[np.bool_]:
-        """Return which jobs fit their tenant's guarantee, taken in the order given."""
+    def _guaranteed(tenant: Ints, devices: Floats, guaranteed: Ints) -> npt.NDArray[np.bool_]:
+        """Return which jobs fit their tenant's guarantee, taken in the order given; those on cores alone never."""
         inside = np.zeros(len(tenant), dtype=bool)
-        left = guaranteed.copy()
-        for position, (who, width) in enumerate(zip(tenant.tolist(), asked.tolist(), strict=True)):
-            if width <= left[who]:
-                left[who] -= width
+        left = guaranteed.astype(np.float64)
+        for position, (who, wanted) in enumerate(zip(tenant.tolist(), devices.tolist(), strict=True)):
+            if 0.0 < wanted <= left[who] + 1e-9:
+                left[who] -= wanted
                 inside[position] = True
         return inside
 
@@ -129,7 +141,8 @@ class DominantResourceFairness(_Sharing):
 class FinishTimeFairness(DynamicOrdering):
     """The job that will finish latest, compared with a fair share of its own, goes first.
 
-    rho = (time since it came + ideal time left) / (ideal time x jobs present when sharing evenly).
+    rho = (time since it came + ideal time left) / (ideal time x accelerators wanted by those present over
+    accelerators there are, at least 1). The last factor is the same for all: it does not change the order.
     """
 
     name: ClassVar[str] = "finish_time_fairness"

@@ -32,6 +32,9 @@ LABELS = {
     "cost_usd": "Cost",
     "water_l": "Water",
     "jobs_completed": "Jobs completed",
+    "preemptions": "Preemptions",
+    "productive_fraction": "Productive accelerator time",
+    "deadlines_met_fraction": "Deadlines met",
 }
 """Column of schema.SUMMARY -> heading."""
 

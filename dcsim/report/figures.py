@@ -222,7 +222,10 @@ def gantt_figure(bars: GanttBars, jobs: Table) -> Figure:
                 "x": rounded((bars.end_s[mine] - bars.start_s[mine]) / time.factor),
                 "y": rounded(bars.row[mine] + bars.offset[mine]),
                 "width": rounded(bars.height[mine]),
-                "text": [_job_text(jobs, int(index)) for index in bars.job[mine]],
+                "text": [
+                    _job_text(jobs, job, attempt)
+                    for job, attempt in zip(bars.job[mine].tolist(), bars.attempt[mine].tolist(), strict=True)
+                ],
                 "textposition": "none",
                 "hovertemplate": "%{text}<extra></extra>",
                 "marker": {"line": {"width": 0.5}},
@@ -247,9 +250,13 @@ def gantt_figure(bars: GanttBars, jobs: Table) -> Figure:
     return {"data": traces, "layout": layout}
 
 
-def _job_text(jobs: Table, row: int) -> str:
+def _job_text(jobs: Table, row: int, attempt: int) -> str:
     wait, run = float(jobs["wait_s"][row]), float(jobs["end_s"][row] - jobs["start_s"][row])
+    attempts = int(jobs["attempts"][row])
     ran = "still running" if np.isnan(run) else f"ran {run:,.0f} s"
+    if attempts > 1:
+        all_of_it = "not done" if np.isnan(run) else f"{run:,.0f} s from first start to end"
+        ran = f"attempt {attempt} of {attempts}, {all_of_it}"
     return (
         f"{_plain(str(jobs['job_id'][row]))}: {int(jobs['accelerators'][row])} accelerators on "
         f"{int(jobs['servers'][row])} servers, waited {wait:,.0f} s, {ran}"

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.report.grants import Grants
+
 __all__ = ["MAX_SERVERS", "GanttBars", "assign_lanes", "gantt_bars"]
 
 Floats = npt.NDArray[np.float64]
@@ -28,6 +30,8 @@ class GanttBars:
     """Name of the server of each row, top first."""
     job: Ints
     """Row of the job table, of each bar."""
+    attempt: Ints
+    """Which attempt at the job it is, 1 the first."""
     row: Ints
     start_s: Floats
     end_s: Floats
@@ -65,7 +69,7 @@ def gantt_bars(
     servers: Sequence[str],
     end_s: float,
     max_bars: int,
-    grants: tuple[Ints, Ints] | None = None,
+    grants: Grants | None = None,
 ) -> GanttBars:
     """Return the bars of a run, at most `max_bars` on at most `MAX_SERVERS` servers.
 
@@ -77,30 +81,31 @@ def gantt_bars(
         servers: names by index.
         end_s: where bars of jobs still running end, in s.
         max_bars: at most so many are drawn.
-        grants: (job, server) of each part of a gang; None: gangs on their lowest server only.
+        grants: each part of a gang; None: jobs on their lowest server only, from start to end.
     """
     if grants is None:
-        started = np.flatnonzero((jobs["first_server"] >= 0) & np.isfinite(jobs["start_s"]))
-        grants = (started, jobs["first_server"][started].astype(np.int64))
-    job, server = grants
-    used = np.unique(server)
+        rows = np.flatnonzero((jobs["first_server"] >= 0) & np.isfinite(jobs["start_s"]))
+        server = jobs["first_server"][rows].astype(np.int64)
+        ends = jobs["end_s"][rows].astype(np.float64)
+        grants = Grants(rows, server, jobs["start_s"][rows], ends, np.ones(rows.size, dtype=np.int64))
+    used = np.unique(grants.server)
     kept = used[_evenly(used.size, MAX_SERVERS)]
-    chosen = np.flatnonzero(np.isin(server, kept))
-    chosen = chosen[np.argsort(jobs["start_s"][job[chosen]], kind="stable")][:max_bars]
-    job, server, parts = job[chosen], server[chosen], job.size
-    row = np.searchsorted(kept, server).astype(np.int64)
-    start = np.asarray(jobs["start_s"][job], dtype=np.float64)
-    end = np.nan_to_num(np.asarray(jobs["end_s"][job], dtype=np.float64), nan=end_s)
+    chosen = np.flatnonzero(np.isin(grants.server, kept))
+    chosen = chosen[np.argsort(grants.start_s[chosen], kind="stable")][:max_bars]
+    row = np.searchsorted(kept, grants.server[chosen]).astype(np.int64)
+    start = np.asarray(grants.start_s[chosen], dtype=np.float64)
+    end = np.nan_to_num(grants.end_s[chosen], nan=end_s)
     offset, height = _stacked(row, start, end, kept.size)
     return GanttBars(
         rows=tuple(servers[index] for index in kept),
-        job=job,
+        job=grants.job[chosen],
+        attempt=grants.attempt[chosen],
         row=row,
         start_s=start,
         end_s=end,
         offset=offset,
         height=height,
-        note=_note(chosen.size, parts, kept.size, used.size),
+        note=_note(chosen.size, grants.job.size, kept.size, used.size),
     )
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from dcsim.report.figures import gantt_figure, pareto_figure, series_figure
 from dcsim.report.gantt import gantt_bars
+from dcsim.report.grants import grants_of
 from dcsim.report.sections import (
     chart,
     definitions_section,
@@ -86,16 +84,6 @@ def _first_seed(study: Study, arm: Arm) -> int | None:
     return next((seed for seed in study.seeds if seed in done), None)
 
 
-def _grants(
-    events: Mapping[str, npt.NDArray[Any]], kinds: Sequence[str]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
-    """Return (job, server) of every part of a gang that was granted; None if the log has none."""
-    if "grant" not in kinds:
-        return None
-    granted = np.flatnonzero(events["kind"] == kinds.index("grant"))
-    return events["job"][granted].astype(np.int64), events["server"][granted].astype(np.int64)
-
-
 def _figures(study: Study, shown: list[tuple[Arm, int]]) -> tuple[dict[str, list[Any]], dict[str, float]]:
     """Return the page's figures, and the largest residual of each balance over the runs shown."""
     figures: dict[str, list[Any]] = {
@@ -113,7 +101,7 @@ def _figures(study: Study, shown: list[tuple[Arm, int]]) -> tuple[dict[str, list
         servers = unpack_names(manifest["servers"]["names"])
         events = read_table(run_dir, "events", manifest)
         max_bars = max(300, _BARS_IN_ALL // len(shown))
-        bars = gantt_bars(jobs, servers, end_s, max_bars, _grants(events, manifest["event_kinds"]))
+        bars = gantt_bars(jobs, servers, end_s, max_bars, grants_of(events, manifest["event_kinds"]))
         figures["series"].append(series_figure(series))
         figures["gantt"].append(gantt_figure(bars, jobs) | {"note": bars.note and f"{bars.note}."})
         for name, residual in manifest["balances"].items():

@@ -11,11 +11,14 @@ import numpy.typing as npt
 
 __all__ = [
     "METER_TOTALS",
+    "deadlines_met_fraction",
     "granted_accelerator_s",
     "jct_mean_s",
     "jct_p95_s",
     "jobs_completed",
     "makespan_s",
+    "preemptions",
+    "productive_fraction",
     "pue",
     "summary_row",
     "utilisation",
@@ -108,6 +111,44 @@ def pue(energy_facility_j: float, energy_it_j: float) -> float:
     return energy_facility_j / energy_it_j if energy_it_j > 0.0 else math.nan
 
 
+def preemptions(jobs: Table) -> int:
+    """Return how often jobs were stopped to go on later: attempts beyond the first.
+
+    >>> preemptions({"attempts": np.array([1, 3, 0])})
+    2
+    """
+    return int(np.maximum(jobs["attempts"].astype(np.int64) - 1, 0).sum())
+
+
+def productive_fraction(jobs: Table) -> float:
+    """Return productive over all accelerator-seconds held; NaN where none were.
+
+    Goodput of training as in Kokolis et al., Revisiting Reliability in Large-Scale Machine Learning
+    Research Clusters (HPCA 2025), without the time in the queue.
+    """
+    productive = math.fsum(jobs["productive_accelerator_s"].tolist())
+    spent = [math.fsum(jobs[f"{name}_accelerator_s"].tolist()) for name in _UNPRODUCTIVE]
+    held = math.fsum([productive, *spent])
+    return productive / held if held > 0.0 else math.nan
+
+
+_UNPRODUCTIVE = ("checkpoint", "restore", "redone", "stalled", "waiting")
+
+
+def deadlines_met_fraction(jobs: Table, end_s: float) -> float:
+    """Return the part of deadlines within the run by which the job was completed; NaN without any.
+
+    >>> columns = {"deadline_s": np.array([5.0, 9.0, np.nan]), "end_s": np.array([4.0, 10.0, 1.0])}
+    >>> deadlines_met_fraction(columns | {"jct_s": np.array([4.0, 10.0, 1.0])}, 20.0)
+    0.5
+    """
+    due = np.flatnonzero(jobs["deadline_s"] <= end_s)
+    if not due.size:
+        return math.nan
+    met = np.isfinite(jobs["jct_s"][due]) & (jobs["end_s"][due] <= jobs["deadline_s"][due])
+    return float(np.count_nonzero(met) / due.size)
+
+
 def summary_row(
     jobs: Table,
     totals: Mapping[str, float],
@@ -148,4 +189,7 @@ def summary_row(
         "cost_usd": float(totals["cost_usd"]),
         "water_l": float(totals["water_l"]),
         "jobs_completed": jobs_completed(jobs),
+        "preemptions": preemptions(jobs),
+        "productive_fraction": productive_fraction(jobs),
+        "deadlines_met_fraction": deadlines_met_fraction(jobs, end_s),
     }

@@ -131,4 +131,22 @@ SUMMARY = (
     Column("cost_usd", "float64", "USD", "energy at the price series"),
     Column("water_l", "float64", "L", "evaporation and blow-down"),
     Column("jobs_completed", "int64", "", "jobs whose work was done"),
+    Column(
+        "preemptions",
+        "int64",
+        "",
+        "attempts that were stopped to go on later, those running at the end aside",
+    ),
+    Column(
+        "productive_fraction",
+        "float64",
+        "",
+        "accelerator-seconds at jobs' own rates, for steps that count, over all granted (training goodput)",
+    ),
+    Column(
+        "deadlines_met_fraction",
+        "float64",
+        "",
+        "jobs completed by their deadline over jobs whose deadline is within the run; NaN without any",
+    ),
 )

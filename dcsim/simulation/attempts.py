@@ -153,7 +153,7 @@ class Attempts:
             plan = neighbours.plan(job, accelerator)
             if plan.extrapolated:
                 self._record.extrapolated[job.index] = True
-            if plan is job.plan:
+            if plan is job.plan or job.finish_s == self._engine.now:  # who is done now was as fast until now
                 continue
             if job.phase is Phase.RUN:
                 self.work.stop(job)

@@ -100,6 +100,7 @@ class Ledger:
             now_s=now_s,
             row=rows,
             width=width,
+            running=running,
             accelerator_type=kind,
             attained_accelerator_s=service,
             reached_s=self._reached_s[rows],

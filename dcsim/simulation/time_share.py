@@ -7,7 +7,7 @@ due over what they had since the last allocation, then by what they were owed be
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -170,10 +170,17 @@ class TimeShareDispatch:
         ]
         self._realiser.realise(wishes, preempts=True)
         if self._policy.whole_steps:
-            for turn in self._turns:
-                self._attempts.resume(turn.job)
-                end_s = turn.start_s + turn.planned_s
-                self._engine.call_at(end_s, Order.PHASE, turn.job, self._steps_done, turn)
+            self._turns = [self._begun(turn) for turn in self._turns]
+
+    def _begun(self, turn: _Turn) -> _Turn:
+        """Return the turn of a job that is to do whole steps: of one that has to be loaded first, a whole round."""
+        self._attempts.resume(turn.job)
+        running = self._attempts.running.get(turn.job)
+        if running is None or running.phase is not Phase.RUN:
+            return replace(turn, planned_s=max(turn.planned_s, self._policy.round_s))
+        end_s = turn.start_s + turn.planned_s
+        self._engine.call_at(end_s, Order.PHASE, turn.job, self._steps_done, turn)
+        return turn
 
     def _steps_done(self, turn: _Turn) -> None:
         """A job has done its whole steps of this round."""
@@ -186,7 +193,11 @@ class TimeShareDispatch:
         Not if it would be this one again: nobody runs, all wait, and what they are due is as it was.
         """
         now_s, policy = self._engine.now, self._policy
-        if not self._changed and not self._attempts.running and len(self._realiser.waiting) == len(self._active):
+        if (
+            not self._changed
+            and not self._attempts.running
+            and len(self._realiser.waiting) == len(self._active)
+        ):
             return
         if not policy.whole_steps:
             self._call_round(next_round_s(now_s, policy.round_s))
@@ -225,6 +236,7 @@ class TimeShareDispatch:
                 for row, gang in zip(rows, width.tolist(), strict=True)
             ]
         ).reshape(len(rows), self._types)
+        steps = self._inputs.steps[active.row]
         return AllocationView(
             now_s=active.now_s,
             row=active.row,
@@ -232,7 +244,8 @@ class TimeShareDispatch:
             scale_factor=width,
             capacity=active.type_accelerators,
             weight=active.tenants.weight[jobs.tenant[active.row]],
-            steps_left=np.maximum(self._inputs.steps[active.row] * active.left_fraction, 1e-9),
+            steps_left=np.maximum(steps * active.left_fraction, 1e-9),
+            steps_done=np.maximum(steps * (1.0 - active.left_fraction), 0.0),
             elapsed_s=active.now_s - jobs.submit_s[active.row],
             running_type=active.accelerator_type,
             given=self._given,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from dcsim.spec.cluster import AcceleratorSpec, ClusterSpec
 from dcsim.spec.colocation import ColocationSpec
 from dcsim.spec.cooling import ConstantWeatherSpec, CoolingSpec, WeatherSpec
 from dcsim.spec.grid import GridSpec
-from dcsim.spec.model import SpecModel
+from dcsim.spec.model import FieldError, FieldIssue, SpecModel
 from dcsim.spec.names import refuse_alike
 from dcsim.spec.network import NetworkSpec
 from dcsim.spec.policy import PolicySpec
@@ -87,4 +87,23 @@ class Scenario(SpecModel):
     @classmethod
     def _distinct_tenants(cls, tenants: tuple[TenantSpec, ...]) -> tuple[TenantSpec, ...]:
         refuse_alike([tenant.name for tenant in tenants], "a tenant name of its own", at="name")
+        return tenants
+
+    @field_validator("tenants")
+    @classmethod
+    def _guarantees_can_be_kept(
+        cls, tenants: tuple[TenantSpec, ...], info: ValidationInfo
+    ) -> tuple[TenantSpec, ...]:
+        cluster = info.data.get("cluster")
+        if cluster is None:  # it has a problem of its own
+            return tenants
+        there = sum(
+            rack.count * server.count * server.accelerators
+            for rack in cluster.racks
+            for server in rack.servers
+        )
+        promised = sum(tenant.guaranteed_accelerators for tenant in tenants)
+        if promised > there:
+            hint = "lower `guaranteed_accelerators` of some"
+            raise FieldError(FieldIssue(f"{promised} guaranteed in all", f"at most the cluster's {there}", hint))
         return tenants

@@ -49,12 +49,15 @@ METRICS = (
     "cost_usd",
     "water_l",
     "jobs_completed",
+    "preemptions",
+    "productive_fraction",
+    "deadlines_met_fraction",
 )
 """The columns of schema.SUMMARY that are compared."""
-HIGHER_IS_BETTER = frozenset({"jobs_completed"})
-NEUTRAL = frozenset({"accelerator_utilisation"})
-"""Slower jobs hold their accelerators longer: more utilisation is not better in itself. Of all other
-metrics less is better."""
+HIGHER_IS_BETTER = frozenset({"jobs_completed", "productive_fraction", "deadlines_met_fraction"})
+NEUTRAL = frozenset({"accelerator_utilisation", "preemptions"})
+"""Slower jobs hold their accelerators longer: more utilisation is not better in itself, nor are fewer
+preemptions. Of all other metrics less is better."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,7 @@ def sample_active_jobs(
     columns: dict[str, npt.NDArray[Any]] = {
         "row": rows,
         "width": np.where(runs, asked, 0),
+        "running": runs,
         "accelerator_type": np.where(runs & (asked > 0), 0, -1),
         "attained_accelerator_s": service,
         "reached_s": np.array([np.where(service >= limit, now_s - held_s, np.nan) for limit in thresholds])

@@ -21,6 +21,7 @@ from dcsim.testing.whole_run import scenario_of
 ORDERINGS = sorted(
     name for name, policy in known_policies("ordering").items() if not issubclass(policy, AllocationPolicy)
 )
+PAIR = {"profiles": ["drawn", "drawn"], "relative_throughput": [0.7, 0.7]}
 SPENT = ("productive", "checkpoint", "restore", "redone", "stalled", "waiting")
 
 
@@ -71,6 +72,7 @@ def runs(draw: st.DrawFn, ordering: str | None = None) -> tuple[Any, dict[str, A
         network=draw(dst.networks(starved=False)),
         storage=draw(dst.storages(starved=False)),
         preemption=draw(preemptions()),
+        colocation=[PAIR] if draw(st.booleans()) else [],
         tenants=tenants,
         policies={
             "ordering": _choice(ordering or draw(st.sampled_from(ORDERINGS)), draw),

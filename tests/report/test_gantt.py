@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dcsim.report.figures import coarser, gantt_figure, series_figure
 from dcsim.report.gantt import MAX_SERVERS, assign_lanes, gantt_bars
+from dcsim.report.grants import Grants, grants_of
 from tests.results.synthetic import make_jobs, make_series
 
 intervals = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 8)), max_size=30)
@@ -48,10 +49,46 @@ def test_bars_stay_inside_their_row_and_jobs_that_never_started_are_absent() -> 
 
 def test_every_part_of_a_gang_is_drawn_on_its_own_server() -> None:
     jobs = make_jobs(2, 3, 1.0)
-    grants = (np.array([0, 0, 2]), np.array([1, 3, 3]))
+    grants = _grants([0, 0, 2], [1, 3, 3], [0.0, 0.0, 5.0], [4.0, 4.0, 9.0])
     bars = gantt_bars(jobs, [f"s{i}" for i in range(8)], 1e5, max_bars=10, grants=grants)
     assert bars.rows == ("s1", "s3")
     assert sorted(zip(bars.job.tolist(), bars.row.tolist(), strict=True)) == [(0, 0), (0, 1), (2, 1)]
+
+
+def _grants(job, server, start_s, end_s, attempt=None):
+    numbers = np.ones(len(job), dtype=np.int64) if attempt is None else np.array(attempt)
+    return Grants(np.array(job), np.array(server), np.array(start_s), np.array(end_s), numbers)
+
+
+def test_each_attempt_at_a_job_is_a_bar_of_its_own() -> None:
+    jobs = make_jobs(2, 1, 1.0)
+    jobs["attempts"][:] = 2
+    grants = _grants([0, 0], [1, 3], [0.0, 10.0], [4.0, np.nan], [1, 2])
+    bars = gantt_bars(jobs, [f"s{i}" for i in range(8)], 30.0, max_bars=10, grants=grants)
+    assert bars.start_s.tolist() == [0.0, 10.0]
+    assert bars.end_s.tolist() == [4.0, 30.0]
+    texts = [text for trace in gantt_figure(bars, jobs)["data"] for text in trace["text"]]
+    assert [text.partition("attempt ")[2][:6] for text in texts] == ["1 of 2", "2 of 2"]
+
+
+def test_grants_end_with_the_release_that_follows_them() -> None:
+    kinds = ["submit", "grant", "preempt", "kill", "end"]
+    rows = [
+        (0, 0, 1, 3),
+        (0, 1, 1, 4),
+        (0, 0, 1, 5),
+        (5, 0, 2, -1),
+        (6, 1, 4, -1),
+        (8, 0, 1, 4),
+        (9, 0, 3, -1),
+    ]
+    time_s, job, kind, server = (np.array(column) for column in zip(*rows, strict=True))
+    events = {"time_s": time_s.astype(float), "job": job, "kind": kind, "server": server}
+    grants = grants_of(events, kinds)
+    assert grants is not None
+    assert grants.server.tolist() == [3, 4, 5, 4]
+    assert grants.end_s.tolist() == [5.0, 6.0, 5.0, 9.0]
+    assert grants.attempt.tolist() == [1, 1, 1, 2]
 
 
 def test_running_jobs_are_drawn_to_the_end() -> None:

@@ -68,6 +68,13 @@ def make_jobs(seed: int, count: int, speed: float, unfinished: int = 0) -> dict[
         "energy_j": run * 300.0,
         "network_bytes": np.zeros(count),
         "input_bytes": run * 1e6,
+        "attempts": np.where(waiting, 0, 1).astype(np.int32),
+        "deadline_s": np.full(count, np.nan),
+        **{
+            f"{name}_accelerator_s": np.zeros(count)
+            for name in ("checkpoint", "restore", "redone", "stalled", "waiting")
+        },
+        "productive_accelerator_s": np.where(waiting, 0.0, run),
         "extrapolated": np.arange(count) % 7 == 0,
     }
 

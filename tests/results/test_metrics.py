@@ -18,6 +18,14 @@ JOBS = {
     "wait_s": np.array([0.0, 20.0, 30.0, NAN]),
     "jct_s": np.array([20.0, 80.0, NAN, NAN]),
     "accelerators": np.array([2, 1, 4, 8], dtype=np.int32),
+    "attempts": np.array([3, 1, 2, 0], dtype=np.int32),
+    "deadline_s": np.array([30.0, 90.0, 105.0, 200.0]),
+    "productive_accelerator_s": np.array([30.0, 50.0, 100.0, 0.0]),
+    "checkpoint_accelerator_s": np.array([4.0, 0.0, 30.0, 0.0]),
+    "restore_accelerator_s": np.array([6.0, 0.0, 20.0, 0.0]),
+    "redone_accelerator_s": np.array([0.0, 0.0, 50.0, 0.0]),
+    "stalled_accelerator_s": np.array([0.0, 10.0, 0.0, 0.0]),
+    "waiting_accelerator_s": np.array([0.0, 0.0, 0.0, 0.0]),
 }
 TOTALS = {"energy_it_j": 100.0, "energy_facility_j": 130.0, "carbon_kg": 2.0, "cost_usd": 3.0, "water_l": 4.0}
 
@@ -31,6 +39,9 @@ def test_summary_row_by_hand() -> None:
     assert row["makespan_s"] == 90.0
     assert row["accelerator_utilisation"] == pytest.approx((2 * 20 + 60 + 4 * 50) / (8 * 110))
     assert (row["pue"], row["jobs_completed"], row["seed"]) == (1.3, 2, 7)
+    assert row["preemptions"] == 3
+    assert row["productive_fraction"] == pytest.approx(180.0 / 300.0)
+    assert row["deadlines_met_fraction"] == pytest.approx(1.0 / 3.0)  # one in time, one late, one not done
 
 
 def test_nothing_completed_gives_nan_not_zero() -> None:

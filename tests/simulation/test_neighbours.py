@@ -108,3 +108,20 @@ def test_a_preempted_neighbour_leaves_the_device_to_the_other() -> None:
     assert result.jobs["end_s"][2] == pytest.approx(60.0, rel=1e-12)
     # At 125 s a has its 100 steps, low 6 + 39 = 45 of 60; the rest alone.
     assert result.jobs["end_s"][[0, 1]].tolist() == pytest.approx([125.0, 140.0], rel=1e-12)
+
+
+def test_neighbours_that_finish_together_are_both_done_before_anyone_is_placed() -> None:
+    policies = {"ordering": {"name": "priority", "parameters": {"preemptive": 1, "skip": 9}}}
+    pair = {"profiles": ["a", "a"], "relative_throughput": [0.7, 0.7]}
+    jobs = job_table(
+        submit_s=[0.0, 0.0, 10.0],
+        steps=[7.0, 7.0, 5.0],
+        profile="a",
+        batch_per_accelerator=8,
+        accelerator_share=[0.5, 0.5, 1.0],
+        priority=[0.0, 0.0, 1.0],
+    )
+    result = run(_device(pair, policies=policies), jobs, profiles=_kinds())
+    # 7 steps at 0.7 a second are done at 10 s, when one comes that would push them out.
+    assert result.jobs["end_s"].tolist() == [10.0, 10.0, 15.0]
+    assert result.jobs["attempts"].tolist() == [1, 1, 1]

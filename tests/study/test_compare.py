@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[2]
 StudyMaker = Callable[..., Study]
 COLUMNS = (
     "placement,energy,seed,jct_mean_s,jct_p95_s,wait_mean_s,makespan_s,accelerator_utilisation,energy_it_j,"
-    "energy_facility_j,pue,carbon_kg,cost_usd,water_l,jobs_completed"
+    "energy_facility_j,pue,carbon_kg,cost_usd,water_l,jobs_completed,"
+    "preemptions,productive_fraction,deadlines_met_fraction"
 )
 
 
@@ -188,6 +189,7 @@ def test_a_failing_cell_is_told_and_the_others_go_on(study: StudyMaker, tmp_path
     log = json.loads((tmp_path / "study" / "study.log.json").read_text())
     assert "the hall is on fire" in log["tracebacks"]["raises__none__seed1"]
     paired = {d.metric: d.difference.n for d in done.differences()}
+    assert paired.pop("deadlines_met_fraction") == 0  # nobody has one
     assert set(paired.values()) == {2}
 
 

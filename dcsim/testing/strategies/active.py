@@ -69,6 +69,7 @@ def active_jobs(
         now_s=now_s,
         row=rows,
         width=width,
+        running=width > 0,
         accelerator_type=kind,
         attained_accelerator_s=service,
         reached_s=np.array(reached).T.reshape(count, len(thresholds)),
