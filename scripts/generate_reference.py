@@ -158,8 +158,8 @@ def _policies() -> str:
 def _parameters(policy: PolicyClass) -> str:
     if not inspect.signature(policy).parameters:
         return ""
-    said = (inspect.getdoc(policy.__init__) or "").partition("Raises:")[0].strip()
-    return f"\nParameters: {said.removeprefix('Take ')}\n"
+    said = inspect.cleandoc(policy.__init__.__doc__ or "").partition("Raises:")[0].strip()
+    return f"\nParameters: {said.removeprefix('Take ')}\n" if said else ""
 
 
 def _policy(name: str, policy: PolicyClass) -> list[str]:

@@ -12,7 +12,7 @@ import typer
 
 from dcsim.cli.options import Data, Profiles, ScenarioFile, declare_data_folders, policy_names
 from dcsim.cli.outcome import FAILED, say
-from dcsim.cli.scenarios import read_scenario
+from dcsim.cli.scenarios import file_problems, located, read_scenario
 
 if TYPE_CHECKING:
     from dcsim.spec import Scenario
@@ -77,6 +77,7 @@ def run(
     data: Data = None,
 ) -> None:
     """Run a scenario once and print what it took."""
+    from dcsim.errors import InputError
     from dcsim.report import print_run
     from dcsim.results import check_run_folder, write_run
     from dcsim.simulation import simulate
@@ -86,7 +87,10 @@ def run(
     if out is not None:
         check_run_folder(out)
     began = time.perf_counter()
-    result = simulate(chosen, chosen.seed if seed is None else seed, base_dir=loaded.base_dir)
+    try:
+        result = simulate(chosen, chosen.seed if seed is None else seed, base_dir=loaded.base_dir)
+    except InputError as error:
+        raise type(error)([located(problem, loaded) for problem in error.problems] or str(error)) from None
     log = {"simulated_in_s": time.perf_counter() - began}
     print_run(result)
     if out is not None:
@@ -112,10 +116,14 @@ def compare(
     Every combination of the policies given is an arm; differences are paired by seed, with 95 % intervals.
     Say the same command again after an interruption: finished runs are kept.
     """
+    from dcsim.errors import ScenarioError
     from dcsim.report import print_study, write_report
     from dcsim.study import compare as compare_policies
 
     loaded = read_scenario(scenario, profiles=profiles, data=data)
+    problems, _ = file_problems(loaded)
+    if problems:  # every run would fail of them
+        raise ScenarioError(problems)
     policies = loaded.scenario.policies
     first = loaded.scenario.seed
     study = compare_policies(

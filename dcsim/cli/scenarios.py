@@ -11,12 +11,12 @@ import typer
 from dcsim.cli.options import Data, Profiles, ScenarioFile, declare_data_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from dcsim.errors import Problem
     from dcsim.spec import LoadedScenario, Scenario
 
-__all__ = ["check", "read_scenario", "schema"]
+__all__ = ["check", "file_problems", "located", "read_scenario", "schema"]
 
 
 def check(scenario: ScenarioFile, *, profiles: Profiles = None, data: Data = None) -> None:
@@ -29,7 +29,7 @@ def check(scenario: ScenarioFile, *, profiles: Profiles = None, data: Data = Non
     from dcsim.spec import plausibility
 
     loaded = read_scenario(scenario, profiles=profiles, data=data)
-    problems, notes = _file_problems(loaded)
+    problems, notes = file_problems(loaded)
     if problems:
         raise ScenarioError(problems)
     unlikely = (*plausibility(loaded.scenario, CATALOGUE), *notes)
@@ -104,14 +104,18 @@ def _parameter_problems(loaded: LoadedScenario, file: str) -> list[Problem]:
     problems = []
     for kind in ("ordering", "placement", "energy"):
         choice, known = getattr(loaded.scenario.policies, kind), known_policies(kind)
-        wrong = parameter_problems(known[choice.name], choice.parameters) if choice.name in known else ()
+        if choice.name not in known:
+            continue
+        policy, given = known[choice.name], choice.parameters
+        each = [parameter_problems(policy, {key: value}) for key, value in given.items()]
+        wrong = [found for one in each for found in one] or parameter_problems(policy, given)
         for key, got, expected in wrong:
             path = ("policies", kind, "parameters", *((key,) if key else ()))
             problems.append(Problem(file, line_of(path, loaded.lines), ".".join(path), got, expected))
     return problems
 
 
-def _located(problem: Problem, loaded: LoadedScenario) -> Problem:
+def located(problem: Problem, loaded: LoadedScenario) -> Problem:
     """Return a problem that names only the scenario with the file and line where it comes from."""
     from dcsim.spec.problems import line_of
 
@@ -122,15 +126,25 @@ def _located(problem: Problem, loaded: LoadedScenario) -> Problem:
     return dataclasses.replace(problem, file=str(loaded.path), line=line)
 
 
+def _absent_tenants(scenario: Scenario, present: Sequence[str]) -> Iterator[str]:
+    """Yield a warning for each tenant of the scenario that no job has: a slip in its name, likely."""
+    from dcsim.spec.names import nearest
+
+    for i, tenant in enumerate(scenario.tenants):
+        if tenant.name not in present:
+            near = nearest(tenant.name, present)
+            yield f"tenants.{i}.name: no job is of {tenant.name!r}{near and f' ({near})'}"
+
+
 _SAMPLED_JOBS = 10_000
 
 
-def _file_problems(loaded: LoadedScenario) -> tuple[list[Problem], list[str]]:
+def file_problems(loaded: LoadedScenario) -> tuple[list[Problem], list[str]]:
     """Return what is wrong with the jobs, profiles, weather and grid series that a scenario names, and notes."""
     from dcsim.errors import InputError
     from dcsim.facility.grid import Grid, build_grid, start_of
     from dcsim.facility.weather import build_weather
-    from dcsim.simulation.inputs import prepare
+    from dcsim.simulation.inputs import RunInputs, prepare
 
     scenario, base_dir = _sampled(loaded.scenario), loaded.base_dir
     parts: tuple[Callable[[], object], ...] = (
@@ -145,10 +159,12 @@ def _file_problems(loaded: LoadedScenario) -> tuple[list[Problem], list[str]]:
         try:
             built = build()
         except InputError as error:
-            problems |= dict.fromkeys(_located(problem, loaded) for problem in error.problems)
+            problems |= dict.fromkeys(located(problem, loaded) for problem in error.problems)
         else:
             if not isinstance(built, Grid) or from_files:  # of constants `plausibility` speaks
                 notes |= dict.fromkeys(getattr(built, "notes", ()))
+            if isinstance(built, RunInputs):
+                notes |= dict.fromkeys(_absent_tenants(scenario, built.jobs.tenant_names))
     return list(problems), list(notes)
 
 

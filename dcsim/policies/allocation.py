@@ -70,6 +70,7 @@ class AllocationPolicy(OrderingPolicy):
     """
 
     in_line = False
+    suspendable = False
     complexity: ClassVar[str] = "one linear program an allocation; O(n log n) a round"
     work_conserving: ClassVar[bool] = True
     """Whether jobs that are due nothing on a type may use what is left of it."""

@@ -22,6 +22,7 @@ class BackfillOrdering(OrderingPolicy):
 
     needs: ClassVar[str] = "wall-time limits, or run times where there are none"
     in_line: ClassVar[bool] = False
+    suspendable: ClassVar[bool] = False
 
     def __init__(self, *, estimate_factor: float = 1.0, by_priority: int = 0, depth: int = 0) -> None:
         """Take how jobs without a limit estimate their run time, the order, and how far to look.

@@ -38,6 +38,8 @@ class OrderingPolicy(ABC):
     """Cost of a decision among n waiting jobs."""
     in_line: ClassVar[bool] = True
     """Whether, with `skip` 0, nobody starts while one with a smaller key waits."""
+    suspendable: ClassVar[bool] = True
+    """Whether an energy policy may suspend jobs under it."""
     preemptive: bool = False
     """Whether a job that does not fit may push out running ones that go after it."""
 
@@ -90,7 +92,8 @@ class DynamicOrdering(DecidingPolicy):
         """Return all active jobs in the order of their keys, each at the width it asked for."""
         keys = np.asarray(self.keys_now(jobs, active), dtype=np.float64)
         if keys.shape != active.row.shape or np.isnan(keys).any():
-            msg = f"{self.name}: keys of shape {keys.shape} -> expected ({len(active)},) numbers"
+            got = "NaN among the keys" if keys.shape == active.row.shape else f"keys of shape {keys.shape}"
+            msg = f"{self.name}: {got} -> expected ({len(active)},) numbers, one for each active job"
             raise PolicyError(msg)
         order = np.lexsort((active.row, keys))
         width = jobs.accelerators[active.row]
@@ -140,6 +143,8 @@ class EnergyPolicy(ABC):
     """Cost of a decision."""
     holds_jobs: ClassVar[bool] = False
     """Whether `eligible_s` may hold a job back (asked only for jobs with slack)."""
+    suspends: ClassVar[bool] = False
+    """Whether `suspended` is asked at every decision; the ordering policy then decides again and again."""
 
     def power_cap_fractions(self, jobs: JobsView) -> npt.NDArray[np.float64]:
         """Return (N,) caps of each job's accelerators over their peak power, (0, 1]."""
@@ -152,3 +157,9 @@ class EnergyPolicy(ABC):
     def eligible_s(self, job: JobView, grid: GridView) -> float:
         """Return the earliest start, in [submit, submit + slack]."""
         return job.submit_s
+
+    def suspended(
+        self, jobs: JobsView, active: ActiveJobs, grid: GridView
+    ) -> tuple[npt.NDArray[np.bool_], float]:
+        """Return (K,) which active jobs are to hold nothing now, and when to ask again (infinity: no need)."""
+        return np.zeros(len(active), dtype=bool), float("inf")

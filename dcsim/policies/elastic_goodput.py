@@ -236,5 +236,22 @@ class ElasticEqual(_Elastic):
     def _widths(
         self, jobs: JobsView, active: ActiveJobs, members: list[int], kind: int, room: int
     ) -> list[int]:
-        rows = active.row[members]
-        return equal_widths(room, jobs.min_accelerators[rows].tolist(), jobs.max_accelerators[rows].tolist())
+        least = jobs.min_accelerators[active.row[members]].tolist()
+        most = [
+            _widest(
+                active,
+                int(active.row[at]),
+                low,
+                min(int(jobs.max_accelerators[active.row[at]]), low + room),
+                kind,
+            )
+            for at, low in zip(members, least, strict=True)
+        ]
+        return equal_widths(room, least, most)
+
+
+def _widest(active: ActiveJobs, row: int, least: int, most: int, kind: int) -> int:
+    """Return the greatest width up to which a job can run on a type."""
+    return next(
+        (width - 1 for width in range(least + 1, most + 1) if not active.steps_per_s(row, width, kind)), most
+    )

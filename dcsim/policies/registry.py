@@ -32,6 +32,7 @@ from dcsim.policies.placement_random import RandomFit
 from dcsim.policies.placement_scores import BestFitVector, DotProduct, GpuClustering, GpuPacking
 from dcsim.policies.placement_topology import Consolidated, TopologyAware
 from dcsim.policies.placement_types import FastestFirst, LeastContended
+from dcsim.policies.suspending import CarbonSuspend
 from dcsim.policies.tenants import DominantResourceFairness, FairShare, FinishTimeFairness
 
 __all__ = [
@@ -84,7 +85,7 @@ _BUILT_IN += (FairShare, DominantResourceFairness, FinishTimeFairness)
 _BUILT_IN += (ElasticGoodput, ElasticEqual)
 _BUILT_IN += (MaxMinFairness, MaxMinThroughput, MaxSumThroughput, MinMakespan, FinishTimeAllocation)
 _BUILT_IN += (Allox, FifoFastest, FifoLastListed)
-_BUILT_IN += (NoEnergyPolicy, PowerCap, SleepIdle, CarbonShift)
+_BUILT_IN += (NoEnergyPolicy, PowerCap, SleepIdle, CarbonShift, CarbonSuspend)
 for _policy in _BUILT_IN:
     register(_policy)
 

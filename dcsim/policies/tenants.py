@@ -40,18 +40,18 @@ def fill_by_share(tenant: Ints, share: Floats, weight: Floats, used: Floats) -> 
     queues: dict[int, list[int]] = {}
     for position in range(len(tenant) - 1, -1, -1):
         queues.setdefault(int(tenant[position]), []).append(position)
-    level = used / weight
-    heap = [(round(float(level[who]), 12), waiting[-1], who) for who, waiting in queues.items()]
+    level = (used / weight).tolist()
+    # Equal shares should compare equal, in whatever order they were summed up.
+    heap = [(round(level[who], 12), waiting[-1], who) for who, waiting in queues.items()]
     order: list[int] = []
     heapq.heapify(heap)
     while heap:
-        height, position, who = heapq.heappop(heap)
+        _, position, who = heapq.heappop(heap)
         order.append(position)
         queues[who].pop()
         if queues[who]:
-            # Equal shares should compare equal, in whatever order they were summed up.
-            height = round(height + float(share[position] / weight[who]), 12)
-            heapq.heappush(heap, (height, queues[who][-1], who))
+            level[who] += float(share[position] / weight[who])
+            heapq.heappush(heap, (round(level[who], 12), queues[who][-1], who))
     return np.array(order, dtype=np.int64)
 
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from dcsim.report.display import LABELS, difference_text, scale_for, verdict_mark
 from dcsim.results.run_result import RunResult
-from dcsim.study.arms import Arm
 from dcsim.study.statistics import PairedDifference
 from dcsim.study.study import Study
 
@@ -28,6 +27,7 @@ _SHORT = {
 }
 """Headings that leave room for figures in 80 columns; JCT is job completion time, energy the facility's."""
 _DIFFERENCE_METRICS = ("jct_mean_s", "energy_facility_j", "carbon_kg", "cost_usd")
+_NAME_MAX = 18
 _STYLE = {"better": "green", "worse": "red"}
 
 
@@ -79,16 +79,18 @@ def mean_table(study: Study) -> Group:
     means = "one seed, no intervals" if count == 1 else f"mean of {count} seeds \u00b1 95 % interval"
     title = f"{study.scenario_name}: {means} (modelled, not measured)"
     table = _new_table()
-    table.add_column("Arm", no_wrap=True)
+    table.add_column("Arm", overflow="fold")
     columns = []
     for metric, label in _SHORT.items():
         intervals = [study.interval(arm, metric) for arm in study.arms]
         scale = scale_for(metric, [interval.mean for interval in intervals])
         table.add_column(f"{label}\n{scale.unit}", justify="right", no_wrap=True)
         columns.append([_stacked(scale.interval_text(interval)) for interval in intervals])
-    for arm, *cells in zip(study.arms, *columns, strict=True):
-        table.add_row(Text(_two_lines(arm)), *(Text(cell) for cell in cells))
-    return _titled(title, table)
+    for label, *cells in zip(_labels(study), *columns, strict=True):
+        table.add_row(Text(label), *(Text(cell) for cell in cells))
+    same = [names[0] for names in _choices(study) if len(names) == 1]
+    caption = f"all under {' and '.join(same)}" if same and len(study.arms) > 1 else ""
+    return _titled(title, table, caption)
 
 
 def _stacked(interval: str) -> str:
@@ -96,10 +98,30 @@ def _stacked(interval: str) -> str:
     return interval.replace(" \u00b1", "\n\u00b1").replace(" (n = 1)", "")
 
 
-def _two_lines(arm: Arm) -> str:
-    """Two lines, since figures take two."""
-    first, rest = arm.label.split(" + ", 1)
-    return f"{first}\n+ {rest}"
+def _choices(study: Study) -> list[list[str]]:
+    """Return the placements, energy policies and, where names tell them apart, orderings of a study."""
+    parts = zip(*(arm.label.split(" + ") for arm in study.arms), strict=True)
+    return [list(dict.fromkeys(names)) for names in parts]
+
+
+def _labels(study: Study) -> list[str]:
+    """Return what tells each arm from the others, in two lines, since figures take two."""
+    differ = [len(names) > 1 or len(study.arms) == 1 for names in _choices(study)]
+    labels = []
+    for arm in study.arms:
+        parts = [name for name, shown in zip(arm.label.split(" + "), differ, strict=True) if shown]
+        labels.append(f"{parts[0]}\n+ {' + '.join(parts[1:])}" if len(parts) > 1 else _broken(parts[0]))
+    return labels
+
+
+def _broken(name: str) -> str:
+    r"""Return a name that is too long beside seven columns in two lines.
+
+    >>> _broken("least_attained_service")
+    'least_attained_\nservice'
+    """
+    place = name.rfind("_", 0, _NAME_MAX) + 1
+    return name if len(name) <= _NAME_MAX or not place else f"{name[:place]}\n{name[place:]}"
 
 
 def difference_table(study: Study) -> Group:
@@ -109,14 +131,14 @@ def difference_table(study: Study) -> Group:
     title = f"Against {study.baseline.label}, paired by seed: relative difference [95 % interval]"
     caption = "\u2713 better, \u2717 worse, ~ no clear difference (Holm-corrected over the arms)"
     table = _new_table()
-    table.add_column("Arm", no_wrap=True)
+    table.add_column("Arm", overflow="fold")
     for metric in _DIFFERENCE_METRICS:
         table.add_column(_SHORT[metric], justify="right", no_wrap=True)
     found = {(d.arm, d.metric): d for d in study.differences()}
-    for arm in study.arms:
+    for arm, label in zip(study.arms, _labels(study), strict=True):
         if arm != study.baseline:
             cells = [_difference_cell(found[arm.name, metric]) for metric in _DIFFERENCE_METRICS]
-            table.add_row(Text(_two_lines(arm)), *cells)
+            table.add_row(Text(label), *cells)
     return _titled(title, table, caption)
 
 

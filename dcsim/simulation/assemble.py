@@ -14,7 +14,7 @@ from dcsim.results.metrics import summary_row
 from dcsim.results.run_result import RunResult
 from dcsim.results.schema import JOBS, SERIES
 from dcsim.simulation.bins import step_count_mean
-from dcsim.simulation.gangs import gangs_of
+from dcsim.simulation.gangs import Gangs, gangs_of
 from dcsim.simulation.kinds import EVENT_KINDS, LogKind
 from dcsim.simulation.record import CANCELLED, TIMED_OUT, RunRecord
 from dcsim.spec import scenario_sha256
@@ -36,12 +36,13 @@ def assemble(run: RunRecord, metered: MeterResult, end_s: float, edges_s: Floats
     """
     inputs = run.inputs
     scenario = inputs.scenario
-    jobs = _jobs_table(run)
     events = run.log.columns()
+    gangs = gangs_of(events)
+    jobs = _jobs_table(run, events["job"][gangs.row[gangs.release_row < 0]])
     balances = dict(metered.balances)
     balances["job_energy"] = _attribution_residual(run, metered, events, end_s)
     _close(balances)
-    occupancy = _Occupancy(events, inputs.jobs.accelerator_share, end_s)
+    occupancy = _Occupancy(events, gangs, inputs.jobs.accelerator_share, end_s)
     placement, energy = inputs.policies.placement.name, inputs.policies.energy.name
     return RunResult(
         scenario_name=scenario.name,
@@ -77,17 +78,19 @@ def _totals(metered: MeterResult) -> dict[str, float]:
     return {name: float(getattr(metered, name)) for name in names}
 
 
-def _jobs_table(run: RunRecord) -> Arrays:
+def _jobs_table(run: RunRecord, still_holding: npt.NDArray[Any]) -> Arrays:
+    """Return the job table; `still_holding` are the rows of jobs that hold servers at the end."""
     inputs, jobs = run.inputs, run.inputs.jobs
     start_s, end_s = np.array(run.start_s), np.array(run.end_s)
     outcome = np.frombuffer(bytes(run.outcome), dtype=np.uint8)
-    over, started = np.isfinite(end_s), np.isfinite(start_s)
+    over, holding = np.isfinite(end_s), np.zeros(len(end_s), dtype=bool)
+    holding[still_holding] = True
     table: Arrays = {
         "job_id": np.array(jobs.job_id, dtype=object),
         "tenant": _coded(jobs.tenant_names, jobs.tenant),
         "profile": _coded(jobs.profile_names, jobs.profile),
         "status": np.select(
-            [outcome == TIMED_OUT, outcome == CANCELLED, over, started, jobs.submit_s <= run.now_s],
+            [outcome == TIMED_OUT, outcome == CANCELLED, over, holding, jobs.submit_s <= run.now_s],
             ["timed out", "cancelled", "completed", "running", "waiting"],
             "not submitted yet",
         ).astype(object),
@@ -153,13 +156,13 @@ class _Occupancy:
 
     Args:
         events: columns of the log.
+        gangs: of that log.
         share: (N,) part of a device that each job takes of its one.
         end_s: end of the run.
     """
 
-    def __init__(self, events: Arrays, share: Floats, end_s: float) -> None:
+    def __init__(self, events: Arrays, gangs: Gangs, share: Floats, end_s: float) -> None:
         kind, job, time_s = events["kind"], events["job"], events["time_s"]
-        gangs = gangs_of(events)
         self._end_s = end_s
         self.grant_s = time_s[gangs.row]
         self._granted = gangs.width * share[job[gangs.row]]

@@ -32,6 +32,8 @@ _GRANT, _END, _PREEMPT, _KILL = (
     int(kind) for kind in (LogKind.GRANT, LogKind.END, LogKind.PREEMPT, LogKind.KILL)
 )
 _IN_VAIN_AT_LEAST, _IN_VAIN_A_JOB = 10_000, 10
+_ROUNDING_ULPS = 1024
+"""An end that is so near (100 ns after 12 days) is now: each phase of a job rounds once."""
 _RESTORE, _CHECKPOINT = int(LogKind.RESTORE), int(LogKind.CHECKPOINT)
 
 
@@ -307,7 +309,7 @@ class Attempts:
             return
         was_running = running.phase is Phase.RUN
         self._enter(running, Phase.LEAVE)
-        if was_running and running.steps_left <= 0.0:  # done but for the rounding of its last instant
+        if was_running and self._is_done(running):
             self._done(running)
             return
         saves = self._costs.on_preempt == "checkpoint" and running.steps_left < running.durable_left
@@ -316,6 +318,11 @@ class Attempts:
             self._pause(running, self._costs.checkpoint_s, _CHECKPOINT)
         else:
             self._leave(running, counted=False)
+
+    def _is_done(self, running: RunningJob) -> bool:
+        """Return whether a job that works is done but for the rounding of its last instant."""
+        rounding_s = _ROUNDING_ULPS * math.ulp(max(1.0, self._engine.now))
+        return running.steps_left <= running.plan.rate * rounding_s
 
     def _leave(self, running: RunningJob, *, counted: bool = True) -> None:
         """Free a preempted job's servers and let it wait again."""
@@ -349,7 +356,11 @@ class Attempts:
             return
         if running.phase is Phase.LEAVE:
             self.leaving -= 1
+        was_running = running.phase is Phase.RUN
         self._enter(running, Phase.LEAVE)
+        if was_running and self._is_done(running):
+            self._done(running)
+            return
         self.left[running.index] = running.durable_left
         self._record.outcome[running.index] = TIMED_OUT
         self._record.end_s[running.index] = self._engine.now
@@ -361,7 +372,7 @@ class Attempts:
         job = running.index
         self._spent(running)
         running.turn += 1
-        running.durable_left = 0.0
+        running.steps_left = running.durable_left = 0.0
         self._in_vain = 0
         self.left[job] = 0.0
         self._record.end_s[job] = self._engine.now

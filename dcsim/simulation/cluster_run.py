@@ -65,7 +65,7 @@ class ClusterRun:
             on_requeue=self._requeue,
             on_sleep=self._slept,
         )
-        self._dispatch = make_dispatch(self.engine, self.record, placer, self.attempts)
+        self._dispatch = make_dispatch(self.engine, self.record, placer, self.attempts, grid)
         self._admission = Admission(inputs.jobs, self._admit, self._cancel)
         self._submit_s = array("d", inputs.jobs.submit_s.tobytes())
         self._slack_s = array("d", inputs.jobs.slack_s.tobytes())

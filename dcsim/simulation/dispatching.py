@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dcsim.engine import Engine
+from dcsim.errors import PolicyError
 from dcsim.policies import DecidingPolicy
 from dcsim.policies.allocation import AllocationPolicy
 from dcsim.policies.backfill import BackfillOrdering, ConservativeBackfill
 from dcsim.policies.preempting import PreemptingKeys
+from dcsim.policies.suspending import Suspending
+from dcsim.policies.views import GridView
 from dcsim.simulation.attempts import Attempts
 from dcsim.simulation.backfilling import EasyDispatch
 from dcsim.simulation.backfilling_reservations import ConservativeDispatch
@@ -20,10 +25,22 @@ from dcsim.simulation.time_share import TimeShareDispatch
 __all__ = ["make_dispatch"]
 
 
-def make_dispatch(engine: Engine, record: RunRecord, placer: Placer, attempts: Attempts) -> Dispatch:
-    """Return what starts and stops jobs by the run's ordering policy."""
+def make_dispatch(
+    engine: Engine,
+    record: RunRecord,
+    placer: Placer,
+    attempts: Attempts,
+    grid: Callable[[float], GridView],
+) -> Dispatch:
+    """Return what starts and stops jobs by the run's ordering policy, and by an energy policy that suspends.
+
+    Raises:
+        PolicyError: jobs are to be suspended under an ordering that cannot leave them out.
+    """
     inputs = record.inputs
     policy = inputs.policies.ordering
+    if inputs.policies.energy.suspends:
+        policy = _suspending(record, grid)
     if policy.preemptive and not isinstance(policy, DecidingPolicy | AllocationPolicy):
         policy = PreemptingKeys(policy, inputs.order_keys)
     if isinstance(policy, AllocationPolicy):
@@ -42,3 +59,17 @@ def make_dispatch(engine: Engine, record: RunRecord, placer: Placer, attempts: A
     if isinstance(policy, BackfillOrdering):
         return EasyDispatch(engine, policy, placer, attempts)
     return ListDispatch(inputs.order_keys.tolist(), policy.skip, placer, attempts)
+
+
+def _suspending(record: RunRecord, grid: Callable[[float], GridView]) -> DecidingPolicy:
+    """Return the run's ordering as one that leaves out whom the energy policy suspends."""
+    inputs = record.inputs
+    policy, energy = inputs.policies.ordering, inputs.policies.energy
+    if not policy.suspendable:
+        msg = f"{energy.name} suspends jobs, which {policy.name} does not let it -> expected another ordering"
+        raise PolicyError(msg)
+    if not isinstance(policy, DecidingPolicy):
+        preempts = policy.preemptive
+        policy = PreemptingKeys(policy, inputs.order_keys)
+        policy.preemptive = preempts
+    return Suspending(policy, energy, grid)

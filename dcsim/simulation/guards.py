@@ -155,8 +155,13 @@ def _attempt_faults(run: RunRecord, log: Arrays, end_s: float) -> Iterator[str]:
         [np.array(getattr(run, name)) for name in _SPENT],
         axis=0,
     )
+    # Who has no traffic, no neighbours and no rounds of whole steps runs at its own rate or not at all.
+    alone = (np.array(run.network_bytes) + np.array(run.input_bytes) == 0.0) & (jobs.accelerator_share == 1.0)
+    alone &= not getattr(run.inputs.policies.ordering, "whole_steps", False)
+    rounding = _TOLERANCE * np.maximum(held, 1.0) + 1e-12 * end_s * np.maximum(jobs.accelerators, 1)
     yield from _named(
         {
+            "a job without traffic or neighbours stalled": alone & (np.array(run.stalled) > rounding),
             "attempts are not those of the log": starts != np.array(run.attempts),
             "a gang was granted in part": (width < least) | (width > most),
             "a gang's parts were granted at different instants": gangs.torn,
@@ -260,6 +265,7 @@ def _order_faults(run: RunRecord) -> Iterator[str]:
     count = len(run.inputs.jobs)
     policy = run.inputs.policies.ordering
     deciding = isinstance(policy, DecidingPolicy) or policy.preemptive or not policy.in_line
+    deciding = deciding or run.inputs.policies.energy.suspends
     if deciding or policy.skip or count > _PAIRS_LIMIT:
         return
     rank = np.lexsort((np.arange(count), run.inputs.order_keys))

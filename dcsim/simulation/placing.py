@@ -37,6 +37,8 @@ class Placer:
         self.fleet.track_cpu_memory = inputs.cpu_memory_binding
         self.width = array("q", jobs.accelerators.tobytes())
         self.share = array("d", jobs.accelerator_share.tobytes())
+        self.least_width = array("q", jobs.min_accelerators.tobytes())
+        """Of an elastic gang; 0: rigid."""
         self._max_servers = array("q", jobs.max_servers.tobytes())
         self._cpu = array("d", jobs.cpu_cores.tobytes())
         self._memory = array("d", jobs.memory_bytes.tobytes())

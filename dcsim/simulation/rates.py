@@ -67,6 +67,9 @@ class Rates:
         constraint = int(jobs.accelerator_types[row])
         if width < 1 or kind not in self._accepted[constraint] or not self._holds(row, width, kind):
             return 0.0
+        span = int(jobs.max_servers[row])
+        if span and -(-width // self._largest[kind]) > span:
+            return 0.0
         profile, batch = int(jobs.profile[row]), int(jobs.batch_per_accelerator[row])
         share, asked = float(jobs.accelerator_share[row]), int(jobs.accelerators[row])
         noise = float(jobs.noise_scale_samples[row])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,11 @@ class Realiser:
         """Jobs that may be started; whoever starts leaves it."""
         self._draining: tuple[list[Wish], bool] | None = None
         """The decision that waits for stopped jobs to be gone."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether any job holds servers."""
+        return bool(self._attempts.running)
 
     @property
     def leaving(self) -> bool:
@@ -183,11 +188,26 @@ class Realiser:
                 continue
             if placement is None:
                 refused.add(shape)
-                skipped += 1
-                continue
+                narrower = self._narrower(book, wish)
+                if narrower is None:
+                    skipped += 1
+                    continue
+                wish, placement = narrower  # noqa: PLW2901  what it gets is not what it wished for
             book.take(wish.job, wish.width, placement)
             starts.append((wish, placement))
         return starts
+
+    def _narrower(self, book: WhatIf, wish: Wish) -> tuple[Wish, Placement] | None:
+        """Return where an elastic job fits at a lesser width: half way down to its least, and so on to that."""
+        least = self._placer.least_width[wish.job]
+        width = wish.width
+        mask = None if wish.kind < 0 else self._ledger.rates.mask(wish.kind)
+        while least and width > least:
+            width = (width + least) // 2
+            placement = book.place(wish.job, width, mask)
+            if placement is not None:
+                return replace(wish, width=width), placement
+        return None
 
     def _stays(self, book: WhatIf, wish: Wish, placement: Placement | None) -> bool:
         """Return whether a job to be changed goes on as it is, for there is no place, or no other, for it."""

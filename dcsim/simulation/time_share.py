@@ -279,8 +279,12 @@ class TimeShareDispatch:
         """
         given = np.asarray(shares, dtype=np.float64)
         expected = view.throughput.shape
-        if given.shape != expected or not ((given >= -1e-9) & (given <= 1.0 + 1e-9)).all():
-            msg = f"{self._policy.name}: shares of shape {given.shape} -> expected {expected} in [0, 1]"
+        if given.shape != expected:
+            msg = f"{self._policy.name}: shares of shape {given.shape} -> expected {expected}, jobs by types"
+            raise PolicyError(msg)
+        bad = given[~((given >= -1e-9) & (given <= 1.0 + 1e-9))]
+        if bad.size:
+            msg = f"{self._policy.name}: a share of {bad[0]} -> expected parts of time in [0, 1]"
             raise PolicyError(msg)
         return np.clip(given, 0.0, 1.0)
 
@@ -296,7 +300,13 @@ class TimeShareDispatch:
 
     def _pick(self, view: AllocationView) -> list[tuple[int, int]]:
         """Return (position, type) of the jobs of this round, in the order in which they were picked."""
-        rows, taken = view.row.tolist(), set[int]()
+        rows = view.row.tolist()
+        # Who waits out its delay after a stop could not start.
+        taken = {
+            at
+            for at, row in enumerate(rows)
+            if row not in self._realiser.waiting and row not in self._attempts.running
+        }
         picks: list[tuple[int, int]] = []
         for kind in self._policy.type_order(view):
             left = int(view.capacity[kind])

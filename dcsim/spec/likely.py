@@ -98,6 +98,13 @@ _BANDS: Mapping[str, _Band] = MappingProxyType(
         "SizeSpec.median_s": _Band(
             Quantity.DURATION, 1.0, 30 * 86_400.0, "a plain number is in s: min or h meant?", "s meant?"
         ),
+        **{
+            f"PreemptionSpec.{name}": _Band(Quantity.DURATION, 0.1, 7_200.0, "s meant?", "s or min meant?")
+            for name in ("checkpoint_s", "start_s", "restore_s", "requeue_s")
+        },
+        "PreemptionSpec.checkpoint_interval_s": _Band(
+            Quantity.DURATION, 60.0, 7 * 86_400.0, "a plain number is in s: min or h meant?", "s meant?"
+        ),
         "JobKindSpec.slack_s": _Band(
             Quantity.DURATION, 60.0, 30 * 86_400.0, "a plain number is in s: h meant?", ""
         ),

@@ -26,7 +26,7 @@ class PreemptionSpec(SpecModel):
     """From the grant (and the servers awake) of a later attempt until it makes progress."""
     requeue_s: DurationS = Field(default=0.0, ge=0)
     """From the release of a preempted job until it may start again."""
-    checkpoint_interval_s: DurationS | None = Field(default=None, gt=0)
-    """Running time between periodic checkpoints, counted anew from each start; None: none are written."""
+    checkpoint_interval_s: DurationS | None = Field(default=None, ge=1)
+    """Running time between periodic checkpoints, at least 1 s, counted anew from each start; None: none are written."""
     enforce_time_limits: bool = True
     """Whether a job is killed at its wall-time limit; else the limit is but an estimate."""

@@ -105,5 +105,7 @@ class Scenario(SpecModel):
         promised = sum(tenant.guaranteed_accelerators for tenant in tenants)
         if promised > there:
             hint = "lower `guaranteed_accelerators` of some"
-            raise FieldError(FieldIssue(f"{promised} guaranteed in all", f"at most the cluster's {there}", hint))
+            raise FieldError(
+                FieldIssue(f"{promised} guaranteed in all", f"at most the cluster's {there}", hint)
+            )
         return tenants

@@ -118,7 +118,7 @@ def _names(table: JobTable) -> Iterator[Fact]:
 
 def _load(table: JobTable, cluster_accelerators: int | None) -> Iterator[Fact]:
     busy = offered_accelerators(table)
-    if not np.isfinite(busy):
+    if not np.isfinite(busy) or np.isnan(table.duration_s).all():
         return
     yield Fact("load", "accelerators kept busy without waiting, jobs with a run time", busy, "")
     if cluster_accelerators:

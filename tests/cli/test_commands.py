@@ -358,3 +358,51 @@ def test_a_trickle_that_takes_millennia_is_stopped(dcsim: Dcsim, scenario_file: 
     result = dcsim("run", scenario_file)
     assert result.exit_code == 1
     assert "give horizon_s" in result.stderr
+
+
+def test_every_wrong_parameter_comes_at_once(dcsim: Dcsim, scenario_file: Path) -> None:
+    text = scenario_file.read_text(encoding="utf-8")
+    text += "policies:\n  placement: {name: fgd, parameters: {popularity: 2, levels: -1, nosuch: 0}}\n"
+    scenario_file.write_text(text, encoding="utf-8")
+    result = dcsim("check", scenario_file)
+    assert result.exit_code == 2
+    for name in ("popularity", "levels", "nosuch"):
+        assert f"policies.placement.parameters.{name}: " in result.stderr
+    assert "3 problems" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "policies: {ordering: {name: tiresias, parameters: {round_s: 1.0e-9}}}",
+        "preemption: {checkpoint_interval_s: 1 ms}",
+    ],
+)
+def test_what_would_take_for_ever_is_refused(dcsim: Dcsim, scenario_file: Path, part: str) -> None:
+    text = scenario_file.read_text(encoding="utf-8")
+    scenario_file.write_text(f"{text}{part}\n", encoding="utf-8")
+    result = dcsim("run", scenario_file)
+    assert result.exit_code == 2
+    assert "1 problem" in result.stderr
+
+
+def test_every_command_names_the_file_and_line_of_jobs_that_fit_nowhere(
+    dcsim: Dcsim, scenario_file: Path
+) -> None:
+    jobs = scenario_file.with_name("jobs.csv")
+    jobs.write_text("job_id,submit_s,accelerators,duration_s\na,0,99,10\n", encoding="utf-8")
+    out = scenario_file.with_name("study")
+    for command in (("check",), ("run",), ("compare", "--ordering", "fifo,tiresias", "--out", out)):
+        result = dcsim(*command, scenario_file)
+        assert result.exit_code == 2
+        assert f"{scenario_file}:8: jobs.a: 99 accelerators" in result.stderr
+    assert not out.exists()
+
+
+def test_check_warns_of_tenants_without_jobs(dcsim: Dcsim, scenario_file: Path) -> None:
+    text = scenario_file.read_text(encoding="utf-8")
+    scenario_file.write_text(text + "tenants: [{name: defualt}, {name: default}]\n", encoding="utf-8")
+    result = dcsim("check", scenario_file)
+    assert result.exit_code == 0
+    assert "warning: tenants.0.name: no job is of 'defualt' (did you mean 'default'?)" in result.stdout
+    assert "tenants.1" not in result.stdout

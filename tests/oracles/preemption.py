@@ -62,11 +62,18 @@ class _Attempt:
 
 
 def preemptive_schedule(
-    tasks: list[Task], slots: int, costs: Costs, key: Callable[[Task], float], skip: int = 10**9
+    tasks: list[Task],
+    slots: int,
+    costs: Costs,
+    key: Callable[[Task], float],
+    skip: int = 10**9,
+    *,
+    equals_stay: bool = False,
 ) -> list[Outcome]:
     """Run tasks second by second; at each arrival and end the first in order that fit hold the slots.
 
-    After `skip` tasks that do not fit nobody else starts, but who runs and still fits goes on.
+    After `skip` tasks that do not fit nobody else starts, but who runs and still fits goes on. With
+    `equals_stay` a running task goes before the waiting ones of its key.
     """
     outcomes = [Outcome() for _ in tasks]
     running: dict[int, _Attempt] = {}
@@ -78,7 +85,8 @@ def preemptive_schedule(
             outcomes[number].end = now
         if ended or any(task.arrive == now for task in tasks):
             present = [n for n, task in enumerate(tasks) if task.arrive <= now and outcomes[n].end < 0]
-            chosen = _chosen(tasks, sorted(present, key=lambda n: (key(tasks[n]), n)), slots, skip, running)
+            order = sorted(present, key=lambda n: (key(tasks[n]), equals_stay and n not in running, n))
+            chosen = _chosen(tasks, order, slots, skip, running)
             for number in [n for n in running if n not in chosen]:
                 _stop(tasks[number], outcomes[number], running.pop(number), costs)
             for number in chosen:

@@ -56,7 +56,12 @@ def test_every_attempt_is_that_of_the_brute_simulator(
     ]
     by_work = ordering == "shortest_remaining"
     expected = preemptive_schedule(
-        tasks, SLOTS, costs, lambda task: task.left if by_work else task.rank, skip
+        tasks,
+        SLOTS,
+        costs,
+        lambda task: task.left if by_work else task.rank,
+        skip,
+        equals_stay=not by_work,
     )
     jobs = job_table(
         job_id=[f"{number:03d}" for number in range(JOBS)],

@@ -195,3 +195,25 @@ def test_gangs_start_at_their_least_width_or_not_at_all():
 def test_parameters_that_mean_nothing_are_refused(name, parameters):
     with pytest.raises(PolicyError, match="expected a finite duration"):
         make_policy("ordering", name, parameters)
+
+
+@pytest.mark.parametrize("name", ["elastic", "elastic_equal"])
+def test_no_gang_is_wider_than_its_servers_may_be(name):
+    # One server of four only: eight devices would never be had together.
+    jobs = job_table(submit_s=0.0, max_servers=1, **LINEAR)
+    assert run(hall(policies={"ordering": name}), jobs).jobs["end_s"].tolist() == [200.0]
+
+
+def test_what_does_not_fit_at_its_width_starts_narrower():
+    # Each device takes 256 GiB of a server of 512 GiB with it: four do not fit, two do.
+    jobs = job_table(
+        submit_s=0.0,
+        duration_s=100.0,
+        accelerators=1,
+        memory_bytes=2.0**38,
+        min_accelerators=1,
+        max_accelerators=4,
+        max_servers=1,
+    )
+    result = run(hall(servers=1, policies={"ordering": "elastic"}), jobs)
+    assert _widths(result, 0) == [(0.0, 2.0)]

@@ -11,7 +11,32 @@ from dcsim.policies import known_policies, load_plugins, make_policy, register, 
 from dcsim.policies.placement import FirstFit
 
 KINDS = {
-    "ordering": ["fifo", "shortest_first"],
+    "ordering": [
+        "allox",
+        "conservative_backfill",
+        "drf",
+        "earliest_deadline",
+        "easy_backfill",
+        "elastic",
+        "elastic_equal",
+        "fair_share",
+        "fifo",
+        "fifo_as_published",
+        "fifo_perf",
+        "finish_time_fairness",
+        "finish_time_fairness_perf",
+        "gittins",
+        "least_attained_service",
+        "max_min_fairness",
+        "max_min_fairness_perf",
+        "max_sum_throughput",
+        "min_makespan",
+        "priority",
+        "shortest_first",
+        "shortest_remaining",
+        "smallest_first",
+        "tiresias",
+    ],
     "placement": [
         "best_fit",
         "best_fit_vector",
@@ -29,7 +54,7 @@ KINDS = {
         "topology_aware",
         "worst_fit",
     ],
-    "energy": ["carbon_shift", "none", "power_cap", "sleep_idle"],
+    "energy": ["carbon_shift", "carbon_suspend", "none", "power_cap", "sleep_idle"],
 }
 
 

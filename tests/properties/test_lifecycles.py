@@ -63,7 +63,11 @@ def runs(draw: st.DrawFn, ordering: str | None = None) -> tuple[Any, dict[str, A
             cluster, max_jobs=8, max_slack_s=9, profiles=("drawn",), rules=True, limits=draw(st.booleans())
         )
     )
-    energy: Any = draw(st.sampled_from(sorted(known_policies("energy"))))
+    name = ordering or draw(st.sampled_from(ORDERINGS))
+    energies = sorted(known_policies("energy"))
+    if not getattr(known_policies("ordering")[name], "suspendable", True):
+        energies.remove("carbon_suspend")
+    energy: Any = draw(st.sampled_from(energies))
     if energy == "sleep_idle":
         energy = {"name": energy, "parameters": {"after_s": 3.0}}
     tenants = [{"name": "ann", "weight": 2.0, "guaranteed_accelerators": 1}] if draw(st.booleans()) else []
@@ -75,7 +79,7 @@ def runs(draw: st.DrawFn, ordering: str | None = None) -> tuple[Any, dict[str, A
         colocation=[PAIR] if draw(st.booleans()) else [],
         tenants=tenants,
         policies={
-            "ordering": _choice(ordering or draw(st.sampled_from(ORDERINGS)), draw),
+            "ordering": _choice(name, draw),
             "placement": draw(st.sampled_from(sorted(known_policies("placement")))),
             "energy": energy,
         },
@@ -112,6 +116,17 @@ def test_every_ordering_keeps_its_books(ordering, data):
         counted = events["value"][(rows == job) & np.isin(kinds, RELEASES)]
         assert (np.diff(counted) >= 0.0).all()
     _widths_are_kept(arguments["jobs"], events, gangs)
+    _losses_are_bounded(scenario, jobs, gangs, events)
+
+
+def _losses_are_bounded(scenario: Any, jobs: Any, gangs: Any, events: Any) -> None:
+    """48: who is stopped loses no more than what it did since its last checkpoint, an interval at most."""
+    interval_s = scenario.preemption.checkpoint_interval_s
+    if interval_s is None:
+        return
+    widest = np.zeros(len(jobs["job_id"]))
+    np.maximum.at(widest, events["job"][gangs.row], gangs.width)
+    assert (jobs["redone_accelerator_s"] <= jobs["attempts"] * interval_s * widest * (1 + 1e-9)).all()
 
 
 def _widths_are_kept(table: Any, events: Any, gangs: Any) -> None:
@@ -152,5 +167,5 @@ def test_a_cut_run_is_the_beginning_of_the_whole(drawn, horizon_s):
     for name, column in whole.events.items():
         assert column[:last].tolist() == cut.events[name][:last].tolist()
     for name in SPENT:
-        column = f"{name}_accelerator_s"
-        assert (cut.jobs[column] <= whole.jobs[column] + 1e-9).all() or name in ("productive", "redone")
+        spent = f"{name}_accelerator_s"
+        assert (cut.jobs[spent] <= whole.jobs[spent] + 1e-9).all() or name in ("productive", "redone")

@@ -67,3 +67,26 @@ def test_a_run_is_listed_with_units_and_its_warnings() -> None:
 
 def test_markup_in_names_is_printed_as_it_is() -> None:
     assert "[red]hall[/red]" in printed(print_run, make_result(3, name="[red]hall[/red]"))
+
+
+def test_arms_of_one_kind_of_policy_are_told_by_it_alone(tmp_path: Path) -> None:
+    orderings = ["fifo", "finish_time_fairness_perf", "conservative_backfill"]
+    study = compare(
+        make_scenario(),
+        placements=["first_fit"],
+        energies=["none"],
+        orderings=orderings,
+        seeds=[0, 1, 2],
+        out=tmp_path,
+        executor="inline",
+        simulate=simulate,
+    )
+    means, _, differences = printed(print_study, study).partition("Against")
+    assert "\u2026" not in means + differences
+    assert max(len(line.rstrip()) for line in means.splitlines()) <= 80
+    assert means.count("first_fit") == 1
+    assert "all under first_fit and none" in means
+    for table in (means, differences):
+        assert "finish_time_ " in table
+        assert "\n fairness_perf " in table
+        assert "\n conservative_ " in table

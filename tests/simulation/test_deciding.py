@@ -321,3 +321,11 @@ def test_a_round_that_stops_jobs_is_one_round():
     result = run(hall(servers=1, preemption=FREE), jobs, policies=under(Told(turns, round_s=10.0)))
     assert result.jobs["attempts"].sum() > 2
     assert times == sorted(set(times))
+
+
+def test_rounds_in_which_nobody_ever_starts_come_to_an_end():
+    nobody = Told(
+        lambda jobs, active: Decision(np.zeros(0, dtype=np.int64), jobs.accelerators[active.row]), round_s=10.0
+    )
+    with pytest.raises(DeadlockError, match="job-0 wants 4"):
+        run(hall(servers=1), job_table(submit_s=0.0, duration_s=1.0, accelerators=4), policies=under(nobody))

@@ -169,6 +169,8 @@ def test_empty_data_files_are_refused(changed: Change, tmp_path: Path) -> None:
         ("grid.price", {"kind": "constant", "price_usd_per_j": "60 USD/kWh"}, "USD/MWh meant?"),
         ("weather", {"kind": "constant", "dry_bulb_deg_c": 55}, "degF meant?"),
         ("accelerators", {"X": "tiny"}, "peak_power_w: 700 mW is unusual"),
+        ("preemption", {"checkpoint_interval_s": 30}, "a plain number is in s: min or h meant?"),
+        ("preemption", {"restore_s": "30 d"}, "preemption.restore_s: 30 d is unusual"),
         ("policies", {"energy": "carbon_shift"}, "no effect under a constant carbon intensity"),
         ("horizon_s", 10, "shorter than the shortest job"),
         ("profiles", {"unused": "x.json"}, "profiles.unused: no job uses it"),

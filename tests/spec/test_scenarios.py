@@ -27,7 +27,13 @@ def file(request: pytest.FixtureRequest) -> Path:
 
 
 def test_there_are_scenarios() -> None:
-    assert {path.stem for path in FILES} >= {"capacity_10k", "demo", "energy_policies", "philly_like"}
+    assert {path.stem for path in FILES} >= {
+        "capacity_10k",
+        "demo",
+        "energy_policies",
+        "philly_like",
+        "schedulers",
+    }
 
 
 def test_it_is_sound_and_raises_no_warning(file: Path) -> None:

@@ -272,3 +272,25 @@ def test_a_parquet_column_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "jobs.parquet").write_bytes(stored.replace(b"tenant", b"\xffenant"))
     with pytest.raises(TraceError):
         read_native(tmp_path / "jobs.parquet")
+
+
+def test_what_jobs_say_of_each_other_is_refused_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.csv"
+    path.write_text("job_id,submit_s,duration_s,after\na,0,1,b\nb,0,1,a\n")
+    with pytest.raises(TraceError, match=r"jobs.csv: after: a after b after a -> expected dependencies"):
+        read_native(path)
+
+
+def test_an_array_has_one_limit(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.csv"
+    header = "job_id,submit_s,duration_s,array,array_limit\n"
+    path.write_text(header + "a,0,1,x,2\nb,0,1,y,0\nc,0,1,x,3\nd,0,1,,1\ne,0,1,x,2\n")
+    with pytest.raises(TraceError) as refused:
+        read_native(path)
+    assert [problem.line for problem in refused.value.problems] == [4, 5]
+    assert "array_limit: 3 -> expected one limit in an array" in str(refused.value)
+
+
+def test_a_log_of_another_format_is_told_of_formats(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match="another format\\? say which: --format"):
+        read_native(tmp_path / "log.swf")

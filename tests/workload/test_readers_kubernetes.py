@@ -113,6 +113,7 @@ def test_quantities_are_exact(number: int, suffix: str) -> None:
         ("NVIDIA-H100-80GB-HBM3", ("H100",)),
         ("NVIDIA-GH200-480GB", ()),
         ("NVIDIA-A100-SXM4-80GB-MIG-1g.10gb", ()),
+        ("a100_1g.5gb", ()),
         ("tpu-v5-lite-podslice", ("TPU-v5e",)),
         ("tpu-v4-podslice", ("TPU-v4",)),
         ("a10", ("A10",)),
@@ -377,3 +378,28 @@ def test_a_single_object_and_typed_lists(tmp_path: Path) -> None:
     del pod["kind"]
     path.write_text(json.dumps({"kind": "PodList", "items": [pod]}))
     assert len(read_kubernetes_pods(path)) == 1
+
+
+def test_other_devices_are_told_of_and_can_be_named(dump: Callable[..., Path]) -> None:
+    node = _node("n1")
+    node["status"]["allocatable"] |= {
+        "habana.ai/gaudi": "8",
+        "nvidia.com/mig-1g.10gb": "0",
+        "example.k8s.io/x": "4",
+    }
+    cluster, notes = read_kubernetes_nodes(dump(node))
+    assert cluster.racks[0].servers[0].accelerators == 0
+    assert any("passed over are habana.ai/gaudi (1 times);" in note for note in notes)
+    cluster, notes = read_kubernetes_nodes(dump(node), accelerator_names={"habana.ai/gaudi": "H100"})
+    server = cluster.racks[0].servers[0]
+    assert (server.accelerator, server.accelerators) == ("H100", 8)
+    assert not any("passed over" in note for note in notes)
+    path = dump(_pod("a", _container(cpu="1", **{"habana_ai/gaudi": "2"})))
+    pods = read_kubernetes_pods(path)
+    assert pods.accelerators.tolist() == [0]
+    assert any("passed over are habana.ai/gaudi" in note for note in pods.notes)
+    told = read_kubernetes_pods(path, accelerator_names={"habana.ai/gaudi": "Gaudi-2", "x9": "H100"})
+    assert told.accelerators.tolist() == [2]
+    assert told.texts("accelerator_types") == ["Gaudi-2"]
+    assert any("nothing in the file is called 'x9'" in note for note in told.notes)
+    assert any("'Gaudi-2' is in no catalogue" in note for note in told.notes)

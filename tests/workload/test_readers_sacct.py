@@ -271,3 +271,18 @@ def test_sizes_and_resources() -> None:
     for text in ("4X", "", "-4G", "G"):
         with pytest.raises(ValueError):
             parse_memory_bytes(text)
+
+
+def test_parts_of_gpus_and_slips_in_names_are_told_of(tmp_path: Path) -> None:
+    path = _dump(
+        tmp_path,
+        {"ReqTRES": "cpu=1,gres/shard=3"},
+        {"JobID": "2", "ReqTRES": "cpu=1,gres/gpu:a100=1,gres/gpumem=4G"},
+    )
+    table = read_sacct(path, accelerator_names={"a100": "A100-8"})
+    assert table.accelerators.tolist() == [0, 1]
+    assert (
+        "sacct: 1 (line 2) ask for parts of GPUs (gres/shard, gres/mps), which are passed over" in table.notes
+    )
+    slip = "'A100-8' is in no catalogue: define it under `accelerators` (did you mean 'A100-80'?)"
+    assert any(slip in note for note in table.notes)

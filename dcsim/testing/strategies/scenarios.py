@@ -57,6 +57,9 @@ def scenarios(
             PolicyChoice(name=draw(st.sampled_from(sorted(known_policies(kind)))))
             for kind in ("ordering", "placement", "energy")
         )
+        rules, saver = known_policies("ordering")[ordering.name], known_policies("energy")[energy.name]
+        if getattr(saver, "suspends", False) and not getattr(rules, "suspendable", True):
+            energy = PolicyChoice(name="none")
         if ordering.name == "fifo":
             ordering = PolicyChoice(name="fifo", parameters={"skip": draw(st.integers(0, 3))})
         parts["policies"] = PolicySpec(ordering=ordering, placement=placement, energy=energy)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from dcsim.facility.hardware import CATALOGUE
+from dcsim.spec.names import nearest
 from dcsim.spec.quantities import NAME_PATTERN
 
 __all__ = ["AcceleratorNames", "catalogue_names", "clean_name"]
@@ -29,12 +30,15 @@ _TPU: Mapping[str, str] = {
 }
 _PLAIN = ("b200", "h200", "h100", "p100", "t4", "a10")
 _MEMORY = re.compile(r"(\d{1,3})gb?\Z")
+_SLICE = re.compile(r"\d{1,2}g\.\d{1,3}gb")
+"""Part of a device under Nvidia's MIG, as in a100_1g.5gb."""
 
 
 def catalogue_names(label: str) -> tuple[str, ...]:
     """Return the catalogue's names for a label, the likeliest first; none where it has no such model.
 
-    A label that leaves the memory of the device open stands for every variant.
+    A label that leaves the memory of the device open stands for every variant; the catalogue has no
+    parts of devices (MIG).
 
     >>> catalogue_names("NVIDIA-A100-SXM4-80GB"), catalogue_names("a100"), catalogue_names("mi300x")
     (('A100-80',), ('A100-40', 'A100-80'), ())
@@ -43,7 +47,7 @@ def catalogue_names(label: str) -> tuple[str, ...]:
     if exact and exact != "V100":  # which has variants
         return (exact,)
     tokens = [token for token in re.split(r"[^a-z0-9]+", label.lower()) if token]
-    if "mig" in tokens:
+    if "mig" in tokens or _SLICE.search(label.lower()):
         return ()
     if "tpu" in tokens or "tpu" in label.lower():
         text = " ".join(tokens)
@@ -80,16 +84,22 @@ class AcceleratorNames:
     def __init__(self, given: Mapping[str, str] | None = None) -> None:
         self._given = {label.lower(): name for label, name in (given or {}).items()}
         self._notes: dict[str, None] = {}
+        self._asked: set[str] = set()
+        self._passed_over: dict[str, int] = {}
 
     def told(self, label: str) -> bool:
         """Return whether the user has a name for a label."""
+        self._asked.add(label.lower())
         return label.lower() in self._given
+
+    def pass_over(self, resource: str) -> None:
+        """Count a resource that is not known to be an accelerator, so that the notes tell of it."""
+        self._passed_over[resource] = self._passed_over.get(resource, 0) + 1
 
     def one(self, label: str) -> str:
         """Return the one name for the accelerators of a server."""
-        told = self._given.get(label.lower())
-        if told:
-            return told
+        if self.told(label):
+            return self._given[label.lower()]
         names = catalogue_names(label)
         if not names:
             name = clean_name(label)
@@ -101,17 +111,29 @@ class AcceleratorNames:
 
     def any_of(self, label: str) -> str:
         """Return the names that a job takes which asked for a label, a vertical bar between them."""
-        told = self._given.get(label.lower())
-        if told:
-            return told
+        if self.told(label):
+            return self._given[label.lower()]
         names = catalogue_names(label)
         if not names:
             self._note(f"{label!r} is in no catalogue: jobs ask for {clean_name(label)!r}")
         return "|".join(names) or clean_name(label)
 
     def notes(self) -> tuple[str, ...]:
-        """Return what was guessed, each once."""
-        return tuple(self._notes)
+        """Return what was guessed, each once; what was said in vain; and resources passed over."""
+        notes = list(self._notes)
+        for label, name in self._given.items():
+            if label not in self._asked:
+                notes.append(f"accelerators: nothing in the file is called {label!r} (--accelerator)")
+            elif name not in CATALOGUE:
+                near = nearest(name, CATALOGUE)
+                words = f"{name!r} is in no catalogue: define it under `accelerators`"
+                notes.append(f"accelerators: {words}{near and f' ({near})'}")
+        if self._passed_over:
+            counted = ", ".join(f"{name} ({times} times)" for name, times in self._passed_over.items())
+            notes.append(
+                f"accelerators: passed over are {counted}; where it is one, say --accelerator RESOURCE=NAME"
+            )
+        return tuple(notes)
 
     def _note(self, text: str) -> None:
         self._notes[f"accelerators: {text}"] = None

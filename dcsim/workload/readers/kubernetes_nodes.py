@@ -21,7 +21,7 @@ from dcsim.workload.readers.servers import (
     refused,
 )
 
-__all__ = ["PRODUCT_LABELS", "accelerator_resources", "read_kubernetes_nodes"]
+__all__ = ["PRODUCT_LABELS", "accelerator_resources", "is_plain_accelerator", "read_kubernetes_nodes"]
 
 PRODUCT_LABELS = (
     "nvidia.com/gpu.product",
@@ -36,6 +36,8 @@ PRODUCT_LABELS = (
 """Labels that name the accelerator of a node; the first that is there holds."""
 
 _RESOURCE = re.compile(r"[a-z0-9.\-]+/(gpu|gpu\.shared|tpu)\Z")
+_EXTENDED = re.compile(r"(?!(?:.*\.)?(?:kubernetes|k8s)\.io/)[a-z0-9.\-]+\.[a-z0-9.\-]+/.+\Z")
+"""What a device plug-in offers; resources of Kubernetes itself are no such."""
 _RACK = re.compile(r"(?:.*[/.\-_])?(?:rack|rack[\-_]?(?:id|name)|topology[\-_]rack|network-node-layer-3)\Z")
 _ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 
@@ -93,18 +95,31 @@ def read_kubernetes_nodes(
 
 
 def accelerator_resources(
-    item: KubernetesObject, path: str, resources: Mapping[str, object]
+    item: KubernetesObject, path: str, resources: Mapping[str, object], names: AcceleratorNames
 ) -> dict[str, float]:
-    """Return the accelerators among some resources: vendor.com/gpu, vendor.com/tpu -> how many."""
-    found = {
-        name: item.quantity(f"{path}.{name}", value)
-        for name, value in resources.items()
-        if _RESOURCE.match(name)
-    }
+    """Return the accelerators among some resources -> how many; what else plug-ins offer is told to `names`.
+
+    They are vendor.com/gpu, vendor.com/tpu, and those that the user has a name for.
+    """
+    found = {}
+    for name, value in resources.items():
+        if is_plain_accelerator(name) or names.told(name):
+            found[name] = item.quantity(f"{path}.{name}", value)
+        elif _EXTENDED.match(name) and value not in {"0", 0}:
+            names.pass_over(name)
     for name, count in found.items():
         if count != int(count):
             item.refuse(f"{path}.{name}", resources[name], "a whole number")
     return {name: count for name, count in found.items() if count}
+
+
+def is_plain_accelerator(resource: str) -> bool:
+    """Return whether a resource is accelerators by its name.
+
+    >>> is_plain_accelerator("nvidia.com/gpu"), is_plain_accelerator("nvidia.com/mig-1g.10gb")
+    (True, False)
+    """
+    return bool(_RESOURCE.match(resource))
 
 
 def _node(item: KubernetesObject, names: AcceleratorNames) -> Node:
@@ -116,7 +131,7 @@ def _node(item: KubernetesObject, names: AcceleratorNames) -> Node:
         amounts[name] = item.quantity(f"{path}.{name}", resources.get(name, ""))
         if amounts[name] == 0 and item.row not in item.rows.bad:
             item.refuse(f"{path}.{name}", resources.get(name), "more than 0")
-    accelerators = accelerator_resources(item, path, resources)
+    accelerators = accelerator_resources(item, path, resources, names)
     if len(accelerators) > 1:
         item.refuse(path, ", ".join(accelerators), "one kind of accelerator in a node")
     if not accelerators:

@@ -12,7 +12,11 @@ import numpy as np
 
 from dcsim.workload.jobs import JobTable, job_table
 from dcsim.workload.readers.accelerator_names import AcceleratorNames
-from dcsim.workload.readers.kubernetes_nodes import PRODUCT_LABELS, accelerator_resources
+from dcsim.workload.readers.kubernetes_nodes import (
+    PRODUCT_LABELS,
+    accelerator_resources,
+    is_plain_accelerator,
+)
 from dcsim.workload.readers.kubernetes_objects import KubernetesObject, read_objects
 from dcsim.workload.readers.rows import OnBad, Rows
 
@@ -135,10 +139,11 @@ def _pod(item: KubernetesObject, names: AcceleratorNames, counts: dict[str, int]
         return None
     created_s = item.stamp_s("metadata.creationTimestamp", item.get("metadata", "creationTimestamp"))
     began_s, ended_s = _span(item)
-    need, share = _shared(item, _requests(item))
+    need, share = _shared(item, _requests(item, names))
     types = _types(item, names)
     if item.row in item.rows.bad:
         return None
+    types = types or _told_types(item, names)
     if math.isnan(began_s) or math.isnan(ended_s):
         count("ended before they ran, and are left out")
         return None
@@ -188,7 +193,7 @@ def _span(item: KubernetesObject) -> tuple[float, float]:
     return min(known, default=started_s), max(ends, default=math.nan)
 
 
-def _requests(item: KubernetesObject) -> _Need:
+def _requests(item: KubernetesObject, names: AcceleratorNames) -> _Need:
     """Return what the scheduler counts for a pod.
 
     Containers and side-cars (init containers that keep running) add up; an init container needs its
@@ -196,19 +201,21 @@ def _requests(item: KubernetesObject) -> _Need:
     """
     together, before, most = _Need(), _Need(), _Need()
     for number, container in enumerate(item.items("spec", "initContainers")):
-        need = _of_container(item, f"spec.initContainers.{number}", container)
+        need = _of_container(item, f"spec.initContainers.{number}", container, names)
         if container.get("restartPolicy") == "Always":
             before = before.plus(need)
             most = most.most(before)
         else:
             most = most.most(before.plus(need))
     for number, container in enumerate(item.items("spec", "containers")):
-        together = together.plus(_of_container(item, f"spec.containers.{number}", container))
-    overhead = _of_resources(item, "spec.overhead", item.mapping("spec", "overhead"))
+        together = together.plus(_of_container(item, f"spec.containers.{number}", container, names))
+    overhead = _of_resources(item, "spec.overhead", item.mapping("spec", "overhead"), names)
     return together.plus(before).most(most).plus(overhead)
 
 
-def _of_container(item: KubernetesObject, path: str, container: Mapping[str, Any]) -> _Need:
+def _of_container(
+    item: KubernetesObject, path: str, container: Mapping[str, Any], names: AcceleratorNames
+) -> _Need:
     """Return the requests of one container; where it only has limits, those."""
     resources = container.get("resources") or {}
     merged: dict[str, Any] = {}
@@ -218,12 +225,14 @@ def _of_container(item: KubernetesObject, path: str, container: Mapping[str, Any
             item.refuse(f"{path}.resources", resources, "mappings `requests` and `limits`")
             return _Need()
         merged |= part or {}
-    return _of_resources(item, f"{path}.resources", merged)
+    return _of_resources(item, f"{path}.resources", merged, names)
 
 
-def _of_resources(item: KubernetesObject, path: str, resources: Mapping[str, Any]) -> _Need:
+def _of_resources(
+    item: KubernetesObject, path: str, resources: Mapping[str, Any], names: AcceleratorNames
+) -> _Need:
     cores, memory = (item.quantity(f"{path}.{name}", resources.get(name, 0)) for name in ("cpu", "memory"))
-    return _Need(cores, memory, sum(accelerator_resources(item, path, resources).values()))
+    return _Need(cores, memory, sum(accelerator_resources(item, path, resources, names).values()))
 
 
 def _shared(item: KubernetesObject, need: _Need) -> tuple[_Need, float]:
@@ -258,6 +267,16 @@ def _types(item: KubernetesObject, names: AcceleratorNames) -> str:
     told = {**item.mapping("metadata", "labels"), **item.mapping("metadata", "annotations")}
     models = next((str(value) for key, value in told.items() if str(key).endswith("/gpu-card-model")), "")
     return "|".join(dict.fromkeys(map(names.any_of, filter(None, models.split("|")))))
+
+
+def _told_types(item: KubernetesObject, names: AcceleratorNames) -> str:
+    """Return the type that the user says a resource is (no VENDOR/gpu: it may be any), "" for none."""
+    for container in item.items("spec", "containers"):
+        resources = container.get("resources") or {}
+        for name in {**(resources.get("limits") or {}), **(resources.get("requests") or {})}:
+            if not is_plain_accelerator(name) and names.told(name):
+                return names.any_of(name)
+    return ""
 
 
 def _group(item: KubernetesObject) -> str:

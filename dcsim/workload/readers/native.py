@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import math
 from collections.abc import Iterator
@@ -116,7 +117,7 @@ def read_native(path: Path, *, on_bad: OnBad = "refuse") -> JobTable:
         TraceError: With every problem: by line in CSV, by row in Parquet, whose page checksums are
             verified. With `on_bad` skip, malformed rows are left out and counted in the notes.
     """
-    suffix = _suffix(path)
+    suffix = _suffix(path, hint="another format? say which: --format, or format: in a scenario")
     rows = _read_parquet_rows(path) if suffix == ".parquet" else read_csv_rows(path, NATIVE_FIELDS)
     _flag_jobs(rows)
     kept = rows.kept(on_bad)
@@ -133,7 +134,11 @@ def read_native(path: Path, *, on_bad: OnBad = "refuse") -> JobTable:
         for job, text in zip(columns["job_id"], columns["after"], strict=True)
         if text
     }
-    return job_table(**columns, notes=(*notes, *rows.skipped()))
+    try:
+        return job_table(**columns, notes=(*notes, *rows.skipped()))
+    except TraceError as error:  # of jobs together: circles, predecessors that are not there
+        told = (dataclasses.replace(p, file=str(path)) if p.file == "jobs" else p for p in error.problems)
+        raise TraceError(list(told)) from None
 
 
 def write_jobs(table: JobTable, path: Path) -> None:
@@ -160,11 +165,11 @@ def column_reference() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _suffix(path: Path) -> str:
+def _suffix(path: Path, hint: str = "") -> str:
     """Return ".csv" or ".parquet", or raise TraceError for any other suffix."""
     suffix = path.suffix.lower()
     if suffix not in {".csv", ".parquet"}:
-        raise TraceError([Problem(str(path), None, "", f"suffix {path.suffix!r}", ".csv or .parquet")])
+        raise TraceError([Problem(str(path), None, "", f"suffix {path.suffix!r}", ".csv or .parquet", hint)])
     return suffix
 
 
@@ -195,6 +200,18 @@ def _flag_jobs(rows: Rows) -> None:
     wrong = elastic & ~((least >= 1) & (least <= numbers["accelerators"]) & (numbers["accelerators"] <= most))
     rows.flag(wrong, "min_accelerators", "1 <= min_accelerators <= accelerators <= max_accelerators")
     rows.flag(elastic & shared, "accelerator_share", "1 where elastic")
+    _flag_arrays(rows)
+
+
+def _flag_arrays(rows: Rows) -> None:
+    """Flag limits without an array, and those that differ from the first of their array."""
+    first: dict[str, float] = {}
+    limits = rows.numbers["array_limit"].tolist()
+    for array, limit in zip(rows.texts["array"], limits, strict=True):
+        first.setdefault(array, limit)
+    first[""] = 0.0
+    differs = [first[array] != limit for array, limit in zip(rows.texts["array"], limits, strict=True)]
+    rows.flag(np.array(differs, dtype=bool), "array_limit", "one limit in an array, 0 where there is none")
 
 
 def _table_columns(table: JobTable) -> Iterator[tuple[Field, Any]]:

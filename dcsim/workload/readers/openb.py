@@ -29,7 +29,7 @@ POD_FIELDS = (
     Field("memory_mib", "whole", "MiB", "memory asked for; 0: not said", high=1e9),
     Field("num_gpu", "whole", "", "GPUs asked for; 0: a CPU pod", high=64),
     Field("gpu_milli", "whole", "GPU/1000", "part of each GPU; below 1000 the one GPU is shared", high=1000),
-    Field("gpu_spec", "text", "", "GPU types accepted, joined by |; blank: any", default=""),
+    Field("gpu_spec", "text", "", "GPU types accepted, a vertical bar between them; blank: any", default=""),
     Field("qos", "text", "", "service class; becomes the tenant"),
     Field("pod_phase", "text", "", "last state seen"),
     Field("creation_time", "whole", "s", "becomes the arrival", high=_TIME_MAX_S),

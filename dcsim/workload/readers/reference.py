@@ -26,8 +26,8 @@ _PODS = (
     (
         "spec.containers[].resources, spec.initContainers, spec.overhead",
         (
-            "cores, memory and accelerators (VENDOR/gpu, VENDOR/tpu): requests, else limits; added over containers, "
-            "at least those of each init container, plus overhead"
+            "cores, memory and accelerators (VENDOR/gpu, VENDOR/tpu, what --accelerator names): requests, else "
+            "limits; added over containers, at least those of each init container, plus overhead"
         ),
     ),
     ("metadata.namespace", "tenant; namespace/name is the job's name"),
@@ -45,7 +45,10 @@ _PODS = (
     ("metadata.ownerReferences: Job", "array; with the Job in the dump its parallelism is the array's limit"),
 )
 _NODES = (
-    ("status.allocatable, else capacity", "cores, memory, accelerators (VENDOR/gpu, VENDOR/tpu)"),
+    (
+        "status.allocatable, else capacity",
+        "cores, memory, accelerators (VENDOR/gpu, VENDOR/tpu, what --accelerator names)",
+    ),
     (f"labels {', '.join(PRODUCT_LABELS)}", "accelerator, by the first that is there"),
     ("a label whose name ends in rack, rack-id or rack-name, or network-node-layer-3", "rack"),
     ("topology.kubernetes.io/zone", "nodes without rack are put together zone by zone"),

@@ -42,6 +42,7 @@ _JOB = re.compile(
     r"(?:\+(?P<part>\d{1,6}))?(?P<step>\..+)?\Z",
     re.ASCII,
 )
+_PARTS = re.compile(r"gres/(?:shard|mps)\b")
 _STATES = frozenset(
     (
         *("BOOT_FAIL", "CANCELLED", "COMPLETED", "COMPLETING", "CONFIGURING", "DEADLINE", "FAILED"),
@@ -293,6 +294,8 @@ class _Reader:
     def tres(self) -> Tres:
         """Return what the job asked for, else what it got."""
         asked, got = self.resources("ReqTRES"), self.resources("AllocTRES")
+        if _PARTS.search(self.text("ReqTRES", "AllocTRES")):
+            self.dump.count("ask for parts of GPUs (gres/shard, gres/mps), which are passed over", self.row)
         cores = asked.cpu_cores or got.cpu_cores or self.whole("ReqCPUS", "AllocCPUS", "NCPUS")
         memory = asked.memory_bytes or got.memory_bytes or self.memory(cores)
         nodes = max(asked.nodes, got.nodes) or self.whole("NNodes", "AllocNodes", "ReqNodes")
