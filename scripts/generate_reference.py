@@ -179,7 +179,7 @@ def _policy(name: str, policy: PolicyClass) -> list[str]:
 
 
 def _shown(default: object) -> object:
-    return "all" if default == ALL_MAY_PASS else default
+    return f"{default:_}" if default == ALL_MAY_PASS else default
 
 
 # Results

@@ -72,9 +72,9 @@ class AllocationPolicy(OrderingPolicy):
     in_line = False
     suspendable = False
     complexity: ClassVar[str] = "one linear program an allocation; O(n log n) a round"
-    work_conserving: ClassVar[bool] = True
+    work_conserving: bool = True
     """Whether jobs that are due nothing on a type may use what is left of it."""
-    shuffles_types: ClassVar[bool] = True
+    shuffles_types: bool = True
     """Whether types are filled in an order drawn anew each round; else fastest first."""
 
     def __init__(
@@ -143,7 +143,7 @@ class MaxMinThroughput(AllocationPolicy):
     optimises: ClassVar[str] = "the least weighted normalised throughput"
     source: ClassVar[str] = "Narayanan et al., Gavel, OSDI (2020), section 4.1"
     needs: ClassVar[str] = "throughputs on each type"
-    shuffles_types: ClassVar[bool] = False
+    shuffles_types: bool = False
 
     def allocate(self, view: AllocationView) -> Floats:
         """Return water filling of normalised throughputs."""
@@ -159,7 +159,7 @@ class MaxSumThroughput(AllocationPolicy):
     optimises: ClassVar[str] = "the sum of throughputs, each over its own best"
     source: ClassVar[str] = "Narayanan et al., Gavel, OSDI (2020), section 4.2"
     needs: ClassVar[str] = "throughputs on each type"
-    shuffles_types: ClassVar[bool] = False
+    shuffles_types: bool = False
 
     def allocate(self, view: AllocationView) -> Floats:
         """Return the linear program's vertex."""
@@ -179,7 +179,7 @@ class MinMakespan(AllocationPolicy):
     optimises: ClassVar[str] = "the makespan of the jobs present"
     source: ClassVar[str] = "Narayanan et al., Gavel, OSDI (2020), section 4.2"
     needs: ClassVar[str] = "throughputs on each type, and the work left"
-    shuffles_types: ClassVar[bool] = False
+    shuffles_types: bool = False
 
     def allocate(self, view: AllocationView) -> Floats:
         """Return the linear program's vertex."""
@@ -198,7 +198,7 @@ class FinishTimeAllocation(AllocationPolicy):
     )
     needs: ClassVar[str] = "throughputs on each type, and the work left"
     complexity: ClassVar[str] = "about 20 linear programs an allocation; O(n log n) a round"
-    shuffles_types: ClassVar[bool] = False
+    shuffles_types: bool = False
 
     def allocate(self, view: AllocationView) -> Floats:
         """Return the allocation found by bisection.
@@ -228,8 +228,8 @@ class Allox(AllocationPolicy):
     source: ClassVar[str] = "Le et al., AlloX, EuroSys (2020)"
     needs: ClassVar[str] = "throughputs on each type, and the work left"
     complexity: ClassVar[str] = "O(n^3 T) an allocation, n jobs waiting"
-    work_conserving: ClassVar[bool] = False
-    shuffles_types: ClassVar[bool] = False
+    work_conserving: bool = False
+    shuffles_types: bool = False
 
     def __init__(
         self, *, round_s: float = 360.0, reallocate_after_s: float = 0.0, whole_steps: int = 0
@@ -269,8 +269,8 @@ class FifoFastest(AllocationPolicy):
     source: ClassVar[str] = "Narayanan et al., Gavel, OSDI (2020), section 6: FIFO with heterogeneity"
     needs: ClassVar[str] = "throughputs on each type"
     complexity: ClassVar[str] = "O(n T) an allocation"
-    work_conserving: ClassVar[bool] = False
-    shuffles_types: ClassVar[bool] = False
+    work_conserving: bool = False
+    shuffles_types: bool = False
 
     def allocate(self, view: AllocationView) -> Floats:
         """Return 1 where a job holds a type."""
@@ -291,7 +291,7 @@ class FifoLastListed(AllocationPolicy):
     source: ClassVar[str] = "the simulator published with Narayanan et al., Gavel, OSDI (2020)"
     needs: ClassVar[str] = "on which types a job can run"
     complexity: ClassVar[str] = "O(n T) an allocation"
-    work_conserving: ClassVar[bool] = False
+    work_conserving: bool = False
 
     def allocate(self, view: AllocationView) -> Floats:
         """Return 1 where a job is promised a type."""

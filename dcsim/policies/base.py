@@ -44,8 +44,16 @@ class OrderingPolicy(ABC):
     """Whether a job that does not fit may push out running ones that go after it."""
 
     def __init__(self, *, skip: int = 0) -> None:
-        """Take `skip`: waiting jobs that do not fit and may be overtaken in one decision; 0: strict."""
-        self.skip = skip
+        """Take `skip`: waiting jobs that do not fit and may be overtaken in one decision; 0: strict.
+
+        Raises:
+            PolicyError: not a whole number >= 0.
+        """
+        if not (0 <= skip < float("inf") and skip == int(skip)):
+            name = getattr(self, "name", type(self).__name__)
+            msg = f"{name}.skip: {skip} -> expected a whole number >= 0"
+            raise PolicyError(msg)
+        self.skip = int(skip)
 
     @abstractmethod
     def keys(self, jobs: JobsView) -> npt.NDArray[np.float64]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dcsim.report.display import LABELS, scale_for
 from dcsim.report.gantt import GanttBars
+from dcsim.study.arms import Arm
 from dcsim.study.study import Study
 
 __all__ = ["MAX_BINS", "coarser", "gantt_figure", "pareto_figure", "rounded", "series_figure"]
@@ -63,8 +64,7 @@ def pareto_figure(study: Study) -> Figure:
     energies = {arm.name: study.interval(arm, "energy_facility_j") for arm in arms}
     x = scale_for("jct_mean_s", [interval.mean for interval in times.values()])
     y = scale_for("energy_facility_j", [interval.mean for interval in energies.values()])
-    colours = list(dict.fromkeys(arm.placement for arm in arms))
-    symbols = list(dict.fromkeys((arm.energy, arm.ordering) for arm in arms))
+    colour_of, symbol_of = _told_apart(arms)
     front = sorted(study.pareto(), key=lambda name: times[name].mean)
     traces: list[Figure] = [
         {
@@ -91,10 +91,10 @@ def pareto_figure(study: Study) -> Figure:
                 "error_y": _error_bar((energy.high - energy.mean) / y.factor),
                 "marker": {
                     "size": 12,
-                    "symbol": _SYMBOLS[symbols.index((arm.energy, arm.ordering)) % len(_SYMBOLS)],
+                    "symbol": _SYMBOLS[symbol_of[arm.name] % len(_SYMBOLS)],
                 },
                 "hovertemplate": f"%{{x}} {x.unit}, %{{y}} {y.unit}",
-                "meta": {"slot": colours.index(arm.placement)},
+                "meta": {"slot": colour_of[arm.name]},
             }
         )
     layout = {
@@ -103,6 +103,23 @@ def pareto_figure(study: Study) -> Figure:
         "yaxis": {"title": {"text": f"{LABELS['energy_facility_j']} ({y.unit})"}},
     }
     return {"data": traces, "layout": layout}
+
+
+def _told_apart(arms: Sequence[Arm]) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the number of each arm's colour and of its symbol.
+
+    Colour tells the placement, symbol the energy policy and the ordering; where all arms have one
+    placement, colour tells the ordering and symbol the energy policy.
+    """
+    placed = len({arm.placement for arm in arms}) > 1
+    colours = [arm.placement if placed else arm.ordering for arm in arms]
+    symbols = [(arm.energy, arm.ordering) if placed else (arm.energy, "") for arm in arms]
+    first_colours, first_symbols = list(dict.fromkeys(colours)), list(dict.fromkeys(symbols))
+    names = [arm.name for arm in arms]
+    return (
+        {name: first_colours.index(colour) for name, colour in zip(names, colours, strict=True)},
+        {name: first_symbols.index(symbol) for name, symbol in zip(names, symbols, strict=True)},
+    )
 
 
 def _error_bar(half: float) -> Figure:

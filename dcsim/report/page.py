@@ -133,7 +133,7 @@ def _charts(labels: list[str], seeds: list[int]) -> str:
     pareto = chart(
         "pareto",
         "Mean job completion time against facility energy, a point an arm",
-        "Each point is an arm: colour tells the placement, shape the energy policy; bars are 95 % intervals of "
+        "Each point is an arm: colour tells the placement (the ordering, where all have one placement), shape the energy policy; bars are 95 % intervals of "
         "each arm's mean over seeds. Arms share their seeds, so compare two of them by the paired differences above. "
         "Arms on the dotted line are not beaten in both; lower left is better.",
     )

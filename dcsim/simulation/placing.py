@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.errors import GuardError, PolicyError
-from dcsim.facility.servers import Held, share_units
+from dcsim.facility.servers import Held, exact_host, share_units
 from dcsim.facility.sharing import SharedLinks
 from dcsim.policies import PlacementPolicy
 from dcsim.policies.views import Placement, PlacementRequest
@@ -193,11 +193,13 @@ class Placer:
                     return False
             elif fleet.free_bytes[server] < count:
                 return False
-            if fleet.track_cpu_memory and (
-                fleet.free_cpu[server] < self.cores(job, width, server, count)
-                or fleet.free_memory[server] < self._memory_on(job, width, count)
-            ):
-                return False
+            if fleet.track_cpu_memory:
+                # Rounded down as they are when taken: all parts of a server fit it together.
+                cores, memory = exact_host(
+                    self.cores(job, width, server, count), self._memory_on(job, width, count)
+                )
+                if fleet.free_cpu[server] < cores or fleet.free_memory[server] < memory:
+                    return False
         return True
 
     def retake(self, job: int, width: int, held: tuple[Held, ...]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,7 +78,12 @@ def test_equal_widths_are_max_min_fair(spans, room):
             assert width == high or other == low or other <= width + 1
 
 
-LINEAR = {"duration_s": 800.0, "accelerators": 1, "min_accelerators": 1, "max_accelerators": 8}
+LINEAR: dict[str, Any] = {
+    "duration_s": 800.0,
+    "accelerators": 1,
+    "min_accelerators": 1,
+    "max_accelerators": 8,
+}
 
 
 def _widths(result, job):

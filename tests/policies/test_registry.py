@@ -140,3 +140,9 @@ def test_plug_ins_are_loaded_in_the_order_of_their_names(own_registry, monkeypat
     monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "dcsim.policies" else [])
     assert load_plugins() == ("plugged",)
     assert "plugged" in known_policies("placement")
+
+
+@pytest.mark.parametrize("skip", [-1, 2.5, float("nan"), float("inf")])
+def test_a_skip_that_is_no_number_of_jobs_is_refused(skip: float) -> None:
+    with pytest.raises(PolicyError, match="whole number >= 0"):
+        make_policy("ordering", "fifo", {"skip": skip})

@@ -325,7 +325,16 @@ def test_a_round_that_stops_jobs_is_one_round():
 
 def test_rounds_in_which_nobody_ever_starts_come_to_an_end():
     nobody = Told(
-        lambda jobs, active: Decision(np.zeros(0, dtype=np.int64), jobs.accelerators[active.row]), round_s=10.0
+        lambda jobs, active: Decision(np.zeros(0, dtype=np.int64), jobs.accelerators[active.row]),
+        round_s=10.0,
     )
     with pytest.raises(DeadlockError, match="job-0 wants 4"):
         run(hall(servers=1), job_table(submit_s=0.0, duration_s=1.0, accelerators=4), policies=under(nobody))
+
+
+@pytest.mark.parametrize("ordering", ["conservative_backfill", "easy_backfill", "priority"])
+def test_what_is_free_is_what_can_be_taken(ordering):
+    """A fifth of a server's memory, five times, rounds to more than all of it, and fits all the same."""
+    jobs = job_table(submit_s=[0.0, 0.0], duration_s=5.0, accelerators=[6, 1], accelerator_share=[1.0, 0.5])
+    result = run(hall(servers=2, devices=5, policies={"ordering": ordering}), jobs)
+    assert result.jobs["start_s"].tolist() == [0.0, 0.0]

@@ -198,7 +198,7 @@ def test_shares_that_mean_nothing_are_refused(shares, message):
 def test_work_that_is_done_counts_for_finish_time_fairness():
     """Near its end a job is not the one that sharing hurt most: what it did would have taken time alone, too."""
     seen = []
-    policy = make_policy(
+    policy: Any = make_policy(
         "ordering", "finish_time_fairness_perf", {"round_s": 10.0, "reallocate_after_s": 0.0}
     )
     allocate = policy.allocate

@@ -11,8 +11,8 @@ from dcsim.workload.job_rules import rule_columns
 COUNT = 4_000
 KIND = np.arange(COUNT) % 2
 WIDTH = np.where(KIND == 0, 4, 1)
-SUBMIT_S = np.arange(COUNT) * 10.0
-RUN_S = np.full(COUNT, 100.0)
+SUBMIT_S = np.linspace(0.0, 10.0 * (COUNT - 1), COUNT)
+RUN_S = np.full(COUNT, 100.0, dtype=np.float64)
 
 
 def _columns(*rules, seed=3):

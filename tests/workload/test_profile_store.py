@@ -15,6 +15,7 @@ from dcsim.spec.scenario import Scenario
 from dcsim.workload.profile import CostProfile
 from dcsim.workload.profile_store import (
     PROFILE_BYTES_MAX,
+    LoadedProfile,
     builtin_profiles,
     load_profile,
     load_profiles,
@@ -177,7 +178,9 @@ def test_profiles_are_found_by_name(profile: CostProfile, tmp_path: Path) -> Non
     scenario = _scenario({"mine": "mine.json"}, "mine", "mine")
     assert used_profiles(scenario) == ("mine",)
     found = load_profiles(used_profiles(scenario), scenario, tmp_path)
-    assert found["mine"].profile == profile
+    mine = found["mine"]
+    assert isinstance(mine, LoadedProfile)
+    assert mine.profile == profile
     assert found["mine"].sha256 == digest
 
 

@@ -159,7 +159,7 @@ def test_arrival_is_when_a_job_could_have_started(tmp_path: Path) -> None:
         ("INVALID", "", math.nan),
         ("00:02:00", "", 120.0),
         ("", "5", 300.0),
-        ("00:00:30", "", 60.0),
+        ("00:00:30", "", math.nan),  # it ran for a minute
     ],
 )
 def test_time_limits(tmp_path: Path, limit: str, raw: str, expected_s: float) -> None:

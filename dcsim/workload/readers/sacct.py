@@ -65,12 +65,12 @@ def read_sacct(
     used = [attempt for row in dump.rows.kept(on_bad).tolist() if (attempt := attempts[row]) is not None]
     arrivals_s = np.array([attempt.arrival_s for attempt in used])
     run_s = np.array([attempt.run_s for attempt in used])
-    limit_s, raised = limits_that_hold(np.array([attempt.limit_s for attempt in used]), run_s)
+    limit_s, outrun = limits_that_hold(np.array([attempt.limit_s for attempt in used]), run_s)
     names = AcceleratorNames(accelerator_names)
     types = ["|".join(dict.fromkeys(map(names.any_of, attempt.tres.gpu_types))) for attempt in used]
     notes = [
         *dump.notes(float(arrivals_s.min())),
-        *([f"sacct: {raised} jobs outran their limit: limit = run time"] if raised else []),
+        *([f"sacct: {outrun} jobs outran their limit; they have none"] if outrun else []),
         *names.notes(),
         *dump.rows.skipped(),
     ]

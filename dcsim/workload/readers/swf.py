@@ -58,7 +58,7 @@ def read_swf(path: Path, *, on_bad: OnBad = "refuse") -> JobTable:
     """Return the jobs of a Standard Workload Format file, plain or gzipped.
 
     One processor is taken as one accelerator, on any number of servers. Width = processors asked
-    for, else allocated; run time is field 4; the limit is the time asked for, raised to the run time
+    for, else allocated; run time is field 4; the limit is the time asked for, none
     where a job outran it; fields 17 become dependencies. Cancelled jobs that never ran, and lines
     that tell of parts of a job, are left out and counted. Comments may be Latin-1.
 
@@ -82,7 +82,7 @@ def read_swf(path: Path, *, on_bad: OnBad = "refuse") -> JobTable:
     names = {number: f"{number:0{digits}.0f}" for number in n["job_number"][kept].tolist()}
     after, lost = _dependencies(n, kept, names)
     run_s = n["run_s"][kept]
-    limit_s, raised = limits_that_hold(n["requested_s"][kept], run_s)
+    limit_s, outrun = limits_that_hold(n["requested_s"][kept], run_s)
     submit_s = n["submit_s"][kept]
     each_kib = np.where(n["requested_memory_kib"] > 0, n["requested_memory_kib"], n["used_memory_kib"])[kept]
     notes = [
@@ -92,7 +92,7 @@ def read_swf(path: Path, *, on_bad: OnBad = "refuse") -> JobTable:
             rows, {"jobs were cancelled before they ran": never_ran, "lines tell of parts of jobs": bursts}
         ),
         *([f"swf: {lost} jobs follow a job that is not in the trace: they wait for nobody"] if lost else []),
-        *([f"swf: {raised} jobs outran the time they asked for: limit = run time"] if raised else []),
+        *([f"swf: {outrun} jobs outran the time they asked for; they have none"] if outrun else []),
         *rows.skipped(),
     ]
     return job_table(
