@@ -246,7 +246,8 @@ def _with_steps(
         table = _with_default_profile(table, workload.profile)
     unknown = [name for name in table.profile_names if name not in profiles]
     if unknown:
-        hints = {name: nearest(name, profiles) for name in unknown}
+        otherwise = "give it under `profiles`, or the table of measured rates that has it under `rates`"
+        hints = {name: nearest(name, profiles) or otherwise for name in unknown}
         raise TraceError(
             [
                 Problem(workload.path, None, "profile", name, "a known profile", hints[name])
