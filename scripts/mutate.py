@@ -36,6 +36,18 @@ TARGETS = {
     "dcsim/policies/energy.py": ("tests/policies", "tests/simulation"),
     "dcsim/simulation/bundle.py": ("tests/simulation", "tests/oracles"),
     "dcsim/simulation/costing.py": ("tests/simulation",),
+    "dcsim/simulation/attempts.py": ("tests/simulation",),
+    "dcsim/simulation/backfilling.py": (
+        "tests/simulation/test_backfilling.py",
+        "tests/policies/test_backfill.py",
+    ),
+    "dcsim/simulation/realising.py": ("tests/simulation/test_deciding.py", "tests/policies/test_elastic.py"),
+    "dcsim/simulation/time_share.py": (
+        "tests/simulation/test_time_share.py",
+        "tests/oracles/test_fairness.py",
+    ),
+    "dcsim/policies/tenants.py": ("tests/oracles/test_fairness.py", "tests/policies"),
+    "dcsim/policies/gittins.py": ("tests/oracles/test_fairness.py",),
     "dcsim/workload/cost.py": ("tests/workload/test_cost.py",),
     "dcsim/study/statistics.py": ("tests/study/test_statistics.py",),
 }
