@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dcsim.policies.active import ActiveJobs, Decision, TenantsView
+from dcsim.policies.allocation import AllocationPolicy, AllocationView
 from dcsim.policies.base import (
     DecidingPolicy,
     DynamicOrdering,
@@ -28,6 +29,8 @@ from dcsim.policies.views import (
 
 __all__ = [
     "ActiveJobs",
+    "AllocationPolicy",
+    "AllocationView",
     "ClusterView",
     "DecidingPolicy",
     "Decision",
