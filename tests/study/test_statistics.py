@@ -159,3 +159,18 @@ def test_the_front_is_exactly_what_nothing_dominates(points: dict[str, tuple[int
 
 def test_points_that_cannot_be_judged_are_left_out() -> None:
     assert pareto_front({"a": (math.nan, 1.0), "b": (2.0, 2.0)}) == ("b",)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [("pue", "worse"), ("productive_fraction", "better"), ("accelerator_utilisation", "higher")],
+)
+def test_the_direction_of_a_small_difference_is_that_of_a_large_one(metric: str, expected: str) -> None:
+    baseline = {seed: 0.5 + 0.001 * seed for seed in range(8)}
+    ours = {seed: value + 0.05 + 0.0001 * (seed % 2) for seed, value in baseline.items()}
+    (found,) = compare_arms({"old": {metric: baseline}, "new": {metric: ours}}, "old", [metric])
+    assert found.verdict == expected
+
+
+def test_an_interval_says_of_how_many_values_it_is() -> None:
+    assert [mean_interval(list(range(n))).n for n in range(4)] == [0, 1, 2, 3]
