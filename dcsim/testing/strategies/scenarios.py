@@ -20,6 +20,9 @@ from dcsim.testing.strategies.workloads import generated_workloads
 
 __all__ = ["scenarios"]
 
+_NOT_DRAWN = {"fifo_as_published"}
+"""It promises types to gangs that they cannot hold, a slip it keeps on purpose: such a run deadlocks."""
+
 
 @st.composite
 def scenarios(
@@ -54,7 +57,7 @@ def scenarios(
     )
     if policies:
         ordering, placement, energy = (
-            PolicyChoice(name=draw(st.sampled_from(sorted(known_policies(kind)))))
+            PolicyChoice(name=draw(st.sampled_from(sorted(set(known_policies(kind)) - _NOT_DRAWN))))
             for kind in ("ordering", "placement", "energy")
         )
         rules, saver = known_policies("ordering")[ordering.name], known_policies("energy")[energy.name]
