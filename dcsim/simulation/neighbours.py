@@ -42,7 +42,7 @@ class Neighbours:
         self.applies = shares and (paired or bool(self._listed))
         """Whether any job's rate can depend on its neighbours."""
         self._on: dict[tuple[int, int], list[RunningJob]] = {}
-        self._plans: dict[tuple[int, float, float], Plan] = {}
+        self._plans: dict[tuple[int, float, float, str], Plan] = {}
 
     def join(self, running: RunningJob) -> list[RunningJob]:
         """Put a job on its device; returns the others there."""
@@ -69,6 +69,8 @@ class Neighbours:
         """Return the plan of a job beside its neighbours of now; `running.alone` is that on the whole device."""
         job = running.index
         share = self._share[job]
+        if self._profile[job] < 0:  # a run time given as such is that on its part, whoever is beside it
+            return self._kept(running.alone, share, 1.0, "")
         others = [other.index for other in self._on[self._device(running)] if other is not running]
         factor, known = 1.0, True
         for speed in self._speeds(job, others, accelerator):
@@ -78,17 +80,21 @@ class Neighbours:
             factor *= speed
         if not known:
             factor = share
-        name = self._names[self._profile[job]] if self._profile[job] >= 0 else "jobs without a profile"
+        name = self._names[self._profile[job]]
         reason = ""
         if not known:
             reason = f"{name}: beside kinds it was not measured with, in proportion to its part of the device"
         elif len(others) > 1:
             reason = f"{name}: beside several others at once; measured beside one"
-        if reason and self._profile[job] >= 0:
+        if reason:
             self._inputs.costs.note(self._profile[job], reason)
-        key = (id(running.alone), share, factor if not reason else -factor)
+        return self._kept(running.alone, share, factor, reason)
+
+    def _kept(self, alone: Plan, share: float, factor: float, reason: str) -> Plan:
+        """Return `_beside`, made once: equal jobs have the same plan."""
+        key = (id(alone), share, factor, reason)
         if key not in self._plans:
-            self._plans[key] = _beside(running.alone, share, factor, reason)
+            self._plans[key] = _beside(alone, share, factor, reason)
         return self._plans[key]
 
     def _speeds(self, job: int, others: list[int], accelerator: str) -> Iterator[float | None]:
@@ -96,7 +102,7 @@ class Neighbours:
         mine = self._profile[job]
         for other in others:
             its = self._profile[other]
-            if mine < 0 or its < 0:
+            if its < 0:
                 yield None
                 continue
             listed = self._listed.get((self._names[mine], self._names[its]))

@@ -125,3 +125,18 @@ def test_neighbours_that_finish_together_are_both_done_before_anyone_is_placed()
     # 7 steps at 0.7 a second are done at 10 s, when one comes that would push them out.
     assert result.jobs["end_s"].tolist() == [10.0, 10.0, 15.0]
     assert result.jobs["attempts"].tolist() == [1, 1, 1]
+
+
+def test_a_run_time_given_as_such_is_kept_beside_others() -> None:
+    jobs = job_table(
+        submit_s=[0.0, 0.0],
+        duration_s=[100.0, float("nan")],
+        steps=[float("nan"), 100.0],
+        profile=["", "a"],
+        batch_per_accelerator=8,
+        accelerator_share=0.5,
+    )
+    result = run(_device(PAIR), jobs, profiles=_kinds())
+    # The other runs in proportion, for the two were not measured: 50 steps in 100 s, the rest alone.
+    assert result.jobs["end_s"].tolist() == pytest.approx([100.0, 150.0], rel=1e-12)
+    assert result.jobs["extrapolated"].tolist() == [False, True]
