@@ -238,27 +238,16 @@ class Allox(AllocationPolicy):
         super().__init__(round_s=round_s, reallocate_after_s=reallocate_after_s, whole_steps=whole_steps)
 
     def allocate(self, view: AllocationView) -> Floats:
-        """Return 1 where a job runs or is first in its queue.
+        """Return 1 where a job runs or is first in its queue."""
+        from dcsim.policies.programs import one_hot, shortest_first
 
-        The paper knows no gangs: one of n is matched as n times its time on one accelerator, and starts
-        when it is first and n are free.
-        """
-        from dcsim.policies.programs import match_shortest, one_hot
-
-        kinds = view.running_type.copy()
-        held = one_hot(kinds, len(view.capacity)) * view.scale_factor[:, None]
-        free = view.capacity - held.sum(axis=0).astype(np.int64)
-        waiting = np.flatnonzero(kinds < 0)
-        rate, width = view.throughput[waiting], view.scale_factor[waiting]
-        work = np.broadcast_to((view.steps_left[waiting] * width)[:, None], rate.shape)
-        duration_s = np.full(rate.shape, np.inf)
-        np.divide(work, rate, out=duration_s, where=rate > 0.0)
-        chosen, _, turn = match_shortest(duration_s, free)
-        for at in np.flatnonzero((turn == 0) & (chosen >= 0)).tolist():
-            if width[at] <= free[chosen[at]]:
-                free[chosen[at]] -= width[at]
-                kinds[waiting[at]] = chosen[at]
-        return one_hot(kinds, len(view.capacity))
+        shares = one_hot(view.running_type, len(view.capacity))
+        free = view.capacity - (shares * view.scale_factor[:, None]).sum(axis=0).astype(np.int64)
+        waiting = np.flatnonzero(view.running_type < 0)
+        shares[waiting] = shortest_first(
+            view.throughput[waiting], view.scale_factor[waiting], free, view.steps_left[waiting]
+        )
+        return shares
 
 
 class FifoFastest(AllocationPolicy):

@@ -18,7 +18,7 @@ from dcsim.facility.servers import SHARE_UNITS, share_units
 from dcsim.policies import DecidingPolicy
 from dcsim.simulation.gangs import gangs_of
 from dcsim.simulation.kinds import RELEASES, LogKind
-from dcsim.simulation.record import CANCELLED, RunRecord
+from dcsim.simulation.record import CANCELLED, SPENT, RunRecord
 
 __all__ = ["check_run"]
 
@@ -152,7 +152,7 @@ def _attempt_faults(run: RunRecord, log: Arrays, end_s: float) -> Iterator[str]:
         minlength=count,
     )
     spent = np.sum(
-        [np.array(getattr(run, name)) for name in _SPENT],
+        [np.array(getattr(run, name)) for name in SPENT],
         axis=0,
     )
     # Who has no traffic, no neighbours and no rounds of whole steps runs at its own rate or not at all.
@@ -170,14 +170,11 @@ def _attempt_faults(run: RunRecord, log: Arrays, end_s: float) -> Iterator[str]:
             "an attempt begins before the one before it ended": gangs.overlaps,
             "accelerator-seconds held are not those accounted": np.abs(held - spent)
             > _TOLERANCE * np.maximum(held, 1.0),
-            "accelerator-seconds below zero": np.min([np.array(getattr(run, name)) for name in _SPENT]) < 0.0
+            "accelerator-seconds below zero": np.min([np.array(getattr(run, name)) for name in SPENT]) < 0.0
             if count
             else False,
         }
     )
-
-
-_SPENT = ("productive", "checkpoint", "restore", "redone", "stalled", "waiting")
 
 
 def _occupancy_faults(run: RunRecord, log: Arrays) -> Iterator[str]:

@@ -8,12 +8,13 @@ from array import array
 from dcsim.engine import EventLog
 from dcsim.simulation.inputs import RunInputs
 
-__all__ = ["CANCELLED", "TIMED_OUT", "RunRecord"]
+__all__ = ["CANCELLED", "SPENT", "TIMED_OUT", "RunRecord"]
 
 TIMED_OUT, CANCELLED = 1, 2
 """Why a job ended without its work being done: its wall-time limit; a job it waits for ended so."""
 
-_DEVICE_SECONDS = ("productive", "checkpoint", "restore", "redone", "stalled", "waiting")
+SPENT = ("productive", "checkpoint", "restore", "redone", "stalled", "waiting")
+"""Columns of what accelerator-seconds were spent on: together all that were granted."""
 
 
 class RunRecord:
@@ -62,7 +63,3 @@ class RunRecord:
         """Draw of servers, network and storage without any job."""
         self.now_s = 0.0
         """Where the clock stands."""
-
-    def held_accelerator_s(self, job: int) -> float:
-        """Return the accelerator-seconds a job held in all."""
-        return math.fsum(getattr(self, name)[job] for name in _DEVICE_SECONDS)

@@ -371,8 +371,15 @@ def test_steps_left_are_checked(steps):
             program([[1.0]], [1], [1], steps)
     with pytest.raises(ValueError, match="steps_left"):
         programs.finish_time_fairness([[1.0]], [1], [1], steps, [0.0])
-    with pytest.raises(ValueError, match="no gangs"):
-        programs.shortest_first([[1.0]], [2], [2], [1.0])
+
+
+def test_a_gang_counts_as_so_many_times_its_work_and_starts_where_all_of_it_is_free():
+    # 2 x 10 s goes after 15 s on the one accelerator, 2 x 7 s before it; but two have to be free.
+    first = [
+        programs.shortest_first([[1.0]] * 2, [2, 1], [1], [left, 15.0])[:, 0].tolist() for left in (10.0, 7.0)
+    ]
+    assert first == [[0.0, 1.0], [0.0, 0.0]]
+    assert programs.shortest_first([[1.0]], [2], [2], [10.0]).tolist() == [[1.0]]
 
 
 def test_scipy_is_loaded_by_solving_alone():

@@ -69,11 +69,13 @@ def shortest_first(
     """Return the allocation of jobs that go first in their queues (AlloX, EuroSys'20).
 
     The queues are those of `match_shortest` with durations steps_left / throughput. Running jobs are left
-    out, and the accelerators they hold out of `capacity`, if they are not to be preempted.
+    out, and the accelerators they hold out of `capacity`, if they are not to be preempted. The paper knows
+    no gangs: one of n is matched as n times its time on one accelerator, and starts when it is first and n
+    are free, in the order of the rows.
 
     Args:
         throughput: (J, T) steps/s of each job on each type, 0 where it cannot run.
-        scale_factor: (J,) all 1: AlloX knows no gangs.
+        scale_factor: (J,) accelerators of each gang.
         capacity: (T,) free accelerators of each type.
         steps_left: (J,) steps > 0.
 
@@ -81,21 +83,21 @@ def shortest_first(
         (J, T) of 0 and 1.
 
     Raises:
-        ValueError: a gang of more than one, shapes that do not agree, or values out of range.
+        ValueError: shapes that do not agree, or values out of range.
 
     >>> shortest_first([[1.0, 5.0], [1.0, 1.0]], [1, 1], [1, 1], [10, 10]).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
     rate, width, room = checked_demand(throughput, scale_factor, capacity)
     steps = np.asarray(steps_left, dtype=np.float64)
-    if (width != 1).any():
-        raise ValueError(f"scale_factor: {width.max():g} -> expected 1, matching knows no gangs")
     if steps.shape != width.shape or not (np.isfinite(steps) & (steps > 0)).all():
         raise ValueError(f"steps_left: shape {steps.shape} -> expected {width.shape} steps > 0")
     duration_s = np.full(rate.shape, np.inf)
-    np.divide(np.broadcast_to(steps[:, None], rate.shape), rate, out=duration_s, where=rate > 0)
+    np.divide(np.broadcast_to((steps * width)[:, None], rate.shape), rate, out=duration_s, where=rate > 0)
     kind, _, turn = match_shortest(duration_s, room)
-    first = np.flatnonzero(turn == 0)
-    shares = np.zeros(rate.shape)
-    shares[first, kind[first]] = 1.0
+    shares, free = np.zeros(rate.shape), room.copy()
+    for job in np.flatnonzero(turn == 0).tolist():
+        if width[job] <= free[kind[job]]:
+            free[kind[job]] -= width[job]
+            shares[job, kind[job]] = 1.0
     return shares

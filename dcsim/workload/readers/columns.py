@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dcsim.errors import Problem, TraceError
 from dcsim.workload.readers.rows import Field, Rows, defaults, parsed_field
 
-__all__ = ["require_rows", "rows_of_columns"]
+__all__ = ["rows_of_columns"]
 
 
 def rows_of_columns(
@@ -45,12 +45,6 @@ def rows_of_columns(
     if not rows.numbers and not rows.texts:
         raise TraceError([Problem(str(path), None, "", "no known column", "at least one of them")])
     return rows
-
-
-def require_rows(path: Path, rows: Sequence[object], *, problems: Sequence[Problem] = ()) -> None:
-    """Raise TraceError with `problems` where a file holds no row at all."""
-    if not rows:
-        raise TraceError([*problems, Problem(str(path), None, "", "no rows", "at least one job")])
 
 
 def _in_bulk(column: Field, texts: Sequence[str]) -> npt.NDArray[np.float64] | None:
