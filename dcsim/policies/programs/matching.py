@@ -88,7 +88,9 @@ def shortest_first(
     >>> shortest_first([[1.0, 5.0], [1.0, 1.0]], [1, 1], [1, 1], [10, 10]).tolist()
     [[0.0, 1.0], [1.0, 0.0]]
     """
-    rate, width, room = checked_demand(throughput, scale_factor, capacity)
+    usable, width, room = checked_demand(throughput, scale_factor, capacity)
+    # A gang for which too few are free now keeps its turn: it has its rate all the same.
+    rate = np.asarray(throughput, dtype=np.float64).reshape(usable.shape)
     steps = np.asarray(steps_left, dtype=np.float64)
     if steps.shape != width.shape or not (np.isfinite(steps) & (steps > 0)).all():
         raise ValueError(f"steps_left: shape {steps.shape} -> expected {width.shape} steps > 0")
