@@ -12,6 +12,7 @@ from dcsim.engine import Engine
 from dcsim.errors import DeadlockError
 from dcsim.facility.sharing import Flow, SharedLinks
 from dcsim.policies.views import Placement
+from dcsim.simulation.accounting import Accounts
 from dcsim.simulation.costing import Plan, Shape
 from dcsim.simulation.kinds import LogKind, Order
 from dcsim.simulation.neighbours import Neighbours
@@ -105,6 +106,7 @@ class Attempts:
         self._scaled: dict[tuple[int, float], Plan] = {}
         neighbours = Neighbours(inputs)
         self._neighbours = neighbours if neighbours.applies else None
+        self.accounts = Accounts(record, placer.share, neighbours=neighbours.applies)
 
     def _dataset_bytes(self, profile: int) -> float:
         """Return the size of what a profile's jobs read: as the trace says, else as measured."""
@@ -126,6 +128,7 @@ class Attempts:
         self._share_device(running, joins=True)
         self.running[job] = running
         record.attempts[job] += 1
+        self.accounts.granted(job, now_s)
         if record.attempts[job] == 1:
             record.start_s[job] = now_s
         record.servers_used[job] = len(placement)
@@ -205,28 +208,11 @@ class Attempts:
 
     def _enter(self, running: RunningJob, phase: Phase) -> None:
         """Change a job's phase; the time in the old one is accounted."""
-        self._spent(running)
+        self.accounts.phase_over(running, self._engine.now)
         if running.phase is not Phase.WAIT:
             self.work.stop(running)
         running.phase = phase
         running.turn += 1
-
-    def _spent(self, running: RunningJob) -> None:
-        """Account the time since the last change of phase, but for RUN, whose parts are known at the end."""
-        now_s, job, record = self._engine.now, running.index, self._record
-        elapsed_s = now_s - running.phase_s
-        running.phase_s = now_s
-        devices = running.width * self._placer.share[job]
-        if running.phase is Phase.RUN:
-            running.run_s += elapsed_s
-        elif running.phase is Phase.WAIT:
-            record.waiting[job] += elapsed_s * devices
-        elif running.phase is Phase.RESTORE:
-            record.restore[job] += elapsed_s * devices
-        elif running.phase is Phase.IDLE:
-            record.stalled[job] += elapsed_s * devices
-        else:
-            record.checkpoint[job] += elapsed_s * devices
 
     def _pause(self, running: RunningJob, length_s: float, kind: int) -> None:
         """Let a job hold its servers for a while without progress."""
@@ -370,7 +356,7 @@ class Attempts:
     def _done(self, running: RunningJob) -> None:
         """All its work is done; it has left the links already."""
         job = running.index
-        self._spent(running)
+        self.accounts.phase_over(running, self._engine.now)
         running.turn += 1
         running.steps_left = running.durable_left = 0.0
         self._in_vain = 0
@@ -389,34 +375,23 @@ class Attempts:
         for held in running.held:
             if not fleet.jobs_on[held[0]]:
                 self.servers.idle(held[0])
-        self.account(running)
+        self.accounts.attempt(running, over=True)
+        self.accounts.freed(job, self._engine.now)
         self._record.log.add(self._engine.now, kind, job, -1, self._record.steps_done[job])
         if self.ledger is not None:
             self.ledger.released(job, self._engine.now)
 
-    def account(self, running: RunningJob) -> None:
-        """Write down what an attempt did, once, at its end or at the end of the run."""
-        job, plan, record = running.index, running.plan, self._record
-        done = running.left_at_grant - running.steps_left
-        lost = running.durable_left - running.steps_left if running.index not in self.running else 0.0
-        devices = running.width * self._placer.share[job]
-        record.steps_done[job] = self._inputs.steps[job] - (running.steps_left + lost)
-        record.energy_j[job] += running.energy_j
-        record.network_bytes[job] += plan.network_bytes_per_step * done * len(running.held)
-        record.input_bytes[job] += plan.input_bytes_per_step * done
-        record.productive[job] += (done - lost) / running.alone.rate * devices
-        record.redone[job] += lost / running.alone.rate * devices
-        record.stalled[job] += max(0.0, running.run_s - done / running.alone.rate) * devices
-
     def account_unfinished(self) -> None:
-        """At the end of the run: write down what the jobs that still hold servers did until now."""
+        """At the end of the run: write down what the jobs that are not over did until now."""
+        now_s = self._engine.now
+        self.accounts.never_again(now_s, self.running)
         for running in self.running.values():
-            self._spent(running)
+            self.accounts.phase_over(running, self._engine.now)
             if running.phase is Phase.RUN:
                 self.work.account(running)
             elif running.phase is not Phase.WAIT:
-                running.advance(self._engine.now)
-            self.account(running)
+                running.advance(now_s)
+            self.accounts.attempt(running, over=False)
 
 
 def _rescaled(plan: Plan, factor: float) -> Plan:
@@ -424,7 +399,11 @@ def _rescaled(plan: Plan, factor: float) -> Plan:
     return replace(
         plan,
         rate=plan.rate * factor,
+        compute_s=plan.compute_s / factor,
+        throttled_s=plan.throttled_s / factor,
+        communication_s=plan.communication_s / factor,
         network_bytes_per_step=plan.network_bytes_per_step / factor,
+        sent_bytes_per_step=plan.sent_bytes_per_step / factor,
         stream_bytes_per_step=plan.stream_bytes_per_step / factor,
         input_bytes_per_step=plan.input_bytes_per_step / factor,
         busy_energy_per_step_j=plan.busy_energy_per_step_j / factor,

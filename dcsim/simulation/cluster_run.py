@@ -150,6 +150,7 @@ class ClusterRun:
         now_s = self.engine.now
         self.record.outcome[job] = CANCELLED
         self.record.end_s[job] = now_s
+        self.attempts.accounts.dropped(job, now_s)
         self.record.log.add(now_s, _CANCEL, job, -1, because)
         self._count_ended()
 

@@ -58,8 +58,16 @@ class Plan:
 
     rate: float
     """Steps/s with all the bandwidth it wants; 0 where measured rates say that it does not run."""
+    compute_s: float
+    """Of a step, as fast as the devices are uncapped."""
+    throttled_s: float
+    """Of a step, that a power cap adds."""
+    communication_s: float
+    """Of a step, that is spent on exchange alone, with nobody else on the links."""
     network_bytes_per_step: float
-    """Sent by each of its servers to the next; 0 inside one server."""
+    """The most that any link carries for it, and the unit of its weights on links; 0 inside one server."""
+    sent_bytes_per_step: float
+    """Between its servers, in all."""
     stream_bytes_per_step: float
     """Read by the server with most of the gang."""
     input_bytes_per_step: float
@@ -134,13 +142,13 @@ class CostModel:
 
     def _make(self, shape: Shape) -> Plan:
         if not shape.accelerator or shape.devices == 0:
-            return Plan(1.0, 0.0, 0.0, 0.0, 0.0, 0.0, extrapolated=False, reasons=())
+            return _timed(1.0, 1.0, 0.0)
         accelerator = self._catalogue[shape.accelerator]
         speed = self.speed(accelerator, shape.cap_fraction)
         capped_w = accelerator.peak_power_w * min(1.0, shape.cap_fraction)
         busy_w = max(0.0, shape.share * shape.devices * (capped_w - accelerator.idle_power_w))
         if shape.profile < 0:  # pure run time: one step a second at full speed
-            return Plan(speed, 0.0, 0.0, 0.0, busy_w / speed, busy_w, extrapolated=False, reasons=())
+            return _timed(speed, speed, busy_w)
         costs = self._costs[shape.profile]
         if isinstance(costs, MeasuredKind):
             return _measured(costs, shape, speed, busy_w)
@@ -157,7 +165,11 @@ class CostModel:
             reasons += (_in_part(self._jobs.profile_names[shape.profile]),)
         return Plan(
             rate=1.0 / (compute_s + inside_s + between_s),
+            compute_s=cost.compute_s / shape.share,
+            throttled_s=compute_s - cost.compute_s / shape.share,
+            communication_s=inside_s + between_s,
             network_bytes_per_step=sent,
+            sent_bytes_per_step=sent * shape.servers,
             stream_bytes_per_step=cost.input_bytes * shape.largest / shape.devices,
             input_bytes_per_step=cost.input_bytes,
             busy_energy_per_step_j=busy_w * compute_s * cost.utilisation,
@@ -295,9 +307,26 @@ def _measured(costs: MeasuredKind, shape: Shape, speed: float, busy_w: float) ->
     reasons: tuple[str, ...] = (f"{where}: {found.reason}",) if found.extrapolated else ()
     if shape.share < 1.0:
         reasons += (_in_part(costs.kind),)
+    return _timed(rate, speed, busy_w, reasons)
+
+
+def _timed(rate: float, speed: float, busy_w: float, reasons: tuple[str, ...] = ()) -> Plan:
+    """Return the plan of a gang that is never seen to exchange or read: it computes all the time.
+
+    Args:
+        rate: steps/s under its cap.
+        speed: part of its uncapped rate that the cap leaves it, (0, 1].
+        busy_w: of its accelerators above idle.
+        reasons: why it is extrapolated.
+    """
+    step_s = 1.0 / rate if rate > 0.0 else 0.0
     return Plan(
         rate=rate,
+        compute_s=step_s * speed,
+        throttled_s=step_s - step_s * speed,
+        communication_s=0.0,
         network_bytes_per_step=0.0,
+        sent_bytes_per_step=0.0,
         stream_bytes_per_step=0.0,
         input_bytes_per_step=0.0,
         busy_energy_per_step_j=busy_w / rate if rate > 0.0 else 0.0,

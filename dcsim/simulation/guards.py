@@ -18,7 +18,7 @@ from dcsim.facility.servers import SHARE_UNITS, share_units
 from dcsim.policies import DecidingPolicy
 from dcsim.simulation.gangs import gangs_of
 from dcsim.simulation.kinds import RELEASES, LogKind
-from dcsim.simulation.record import CANCELLED, SPENT, RunRecord
+from dcsim.simulation.record import CANCELLED, SPENT, WALL, RunRecord
 
 __all__ = ["check_run"]
 
@@ -43,6 +43,7 @@ def check_run(run: RunRecord, end_s: float) -> None:
         *_job_faults(run, end_s),
         *_log_faults(run, log, end_s),
         *_attempt_faults(run, log, end_s),
+        *_own_time_faults(run, end_s),
         *_occupancy_faults(run, log),
         *_sleep_faults(log),
         *_order_faults(run),
@@ -173,6 +174,22 @@ def _attempt_faults(run: RunRecord, log: Arrays, end_s: float) -> Iterator[str]:
             "accelerator-seconds below zero": np.min([np.array(getattr(run, name)) for name in SPENT]) < 0.0
             if count
             else False,
+        }
+    )
+
+
+def _own_time_faults(run: RunRecord, end_s: float) -> Iterator[str]:
+    """Every second of a job, from its submission to its end or the end of the run, is named once."""
+    submit_s, done_s = run.inputs.jobs.submit_s, np.array(run.end_s)
+    stay_s = np.maximum(0.0, np.where(np.isfinite(done_s), done_s, end_s) - submit_s)
+    named = {name: np.array(getattr(run, name)) for name in WALL}
+    total_s = np.sum(list(named.values()), axis=0)
+    # Each part is a difference of instants, so known to the rounding of the clock.
+    rounding_s = _TOLERANCE * np.maximum(stay_s, 1.0) + 1e-12 * end_s
+    yield from _named(
+        {
+            "a job's time is not what it was spent on": np.abs(total_s - stay_s) > rounding_s,
+            **{f"{name} below zero": values < 0.0 for name, values in named.items()},
         }
     )
 

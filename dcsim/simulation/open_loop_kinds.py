@@ -165,7 +165,11 @@ class KindTable:
         """Return columns (P,) of the plans by number, and each one's local part of its input."""
         names = (
             "rate",
+            "compute_s",
+            "throttled_s",
+            "communication_s",
             "network_bytes_per_step",
+            "sent_bytes_per_step",
             "stream_bytes_per_step",
             "input_bytes_per_step",
             "busy_energy_per_step_j",

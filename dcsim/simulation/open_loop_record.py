@@ -114,6 +114,9 @@ class _Columns:
             power_w = self._power_w(rate)
             self._work(record, end_s, power_w, rate)
         record.start_s, record.end_s = _doubles(self._start_s), _doubles(end_s)
+        submit_s = inputs.jobs.submit_s
+        until_s = np.where(self._plan >= 0, self._start_s, np.maximum(record.now_s, submit_s))
+        record.queue_s = _doubles(until_s - submit_s)
         time_s = np.empty(len(self._job))
         for kind, column in ((SUBMIT, inputs.jobs.submit_s), (GRANT, self._start_s), (END, end_s)):
             rows = self._kind == kind
@@ -175,10 +178,16 @@ class _Columns:
 
         record.energy_j = fill(np.where(worked, power_w * run_s, 0.0))
         record.steps_done = fill(done)
-        record.network_bytes = fill(self._of_plan("network_bytes_per_step") * done * servers)
+        record.network_bytes = fill(self._of_plan("sent_bytes_per_step") * done)
         record.input_bytes = fill(self._of_plan("input_bytes_per_step") * done)
         record.productive = fill(own_s * jobs.accelerators)
-        record.stalled = fill(np.maximum(0.0, run_s - own_s) * jobs.accelerators)
+        stalled_s = np.maximum(0.0, run_s - own_s)  # rounding
+        record.stalled = fill(stalled_s * jobs.accelerators)
+        parts = {name: self._of_plan(name) for name in ("compute_s", "throttled_s", "communication_s")}
+        step_s = parts["compute_s"] + parts["throttled_s"] + parts["communication_s"]
+        for name, part in parts.items():
+            setattr(record, name, fill(own_s * (part / step_s)))
+        record.network_stall_s = fill(stalled_s)
         record.attempts = _ints(started)
         record.servers_used = _ints(servers)
         record.extrapolated = bytearray((started & (self._of_plan("extrapolated") > 0.0)).tobytes())

@@ -8,13 +8,29 @@ from array import array
 from dcsim.engine import EventLog
 from dcsim.simulation.inputs import RunInputs
 
-__all__ = ["CANCELLED", "SPENT", "TIMED_OUT", "RunRecord"]
+__all__ = ["CANCELLED", "SPENT", "TIMED_OUT", "WALL", "RunRecord"]
 
 TIMED_OUT, CANCELLED = 1, 2
 """Why a job ended without its work being done: its wall-time limit; a job it waits for ended so."""
 
 SPENT = ("productive", "checkpoint", "restore", "redone", "stalled", "waiting")
 """Columns of what accelerator-seconds were spent on: together all that were granted."""
+
+WALL = (
+    "queue_s",
+    "wake_s",
+    "compute_s",
+    "throttled_s",
+    "communication_s",
+    "network_stall_s",
+    "data_stall_s",
+    "neighbour_stall_s",
+    "checkpoint_s",
+    "restore_s",
+    "redone_s",
+    "idle_s",
+)
+"""Columns of what a job's own time was spent on: together all from its submission to its end."""
 
 
 class RunRecord:
@@ -57,6 +73,29 @@ class RunRecord:
         """Slower than its own rate: shared links, slow input, neighbours on the device."""
         self.waiting = zero * count
         """For servers to wake."""
+        # Seconds of a job's own time, by what they were spent on (`WALL`).
+        self.queue_s = zero * count
+        """Waiting for servers, before the first attempt and between attempts."""
+        self.wake_s = zero * count
+        """Holding servers that wake."""
+        self.compute_s = zero * count
+        """Of steps that count, as fast as the devices are uncapped."""
+        self.throttled_s = zero * count
+        """Of steps that count, that a power cap added."""
+        self.communication_s = zero * count
+        """Of steps that count, exchange with nobody else on the links."""
+        self.network_stall_s = zero * count
+        """Slower because links are shared."""
+        self.data_stall_s = zero * count
+        """Slower because input comes too late."""
+        self.neighbour_stall_s = zero * count
+        """Slower because of others on its device."""
+        self.checkpoint_s = zero * count
+        self.restore_s = zero * count
+        self.redone_s = zero * count
+        """Steps that were lost, at its own rate."""
+        self.idle_s = zero * count
+        """Done with its steps of a scheduling round."""
         self.power_times_s = array("d")
         self.it_power_w = array("d")
         self.base_power_w = 0.0

@@ -42,6 +42,7 @@ class RunningJob:
         "alone",
         "bundle",
         "cpu_power_w",
+        "data_stall_s",
         "durable_left",
         "energy_j",
         "feed",
@@ -49,10 +50,14 @@ class RunningJob:
         "granted_s",
         "held",
         "index",
+        "joined_data_stall_s",
         "joined_energy_j",
+        "joined_network_stall_s",
         "joined_steps",
+        "later_steps",
         "left_at_grant",
         "network",
+        "network_stall_s",
         "phase",
         "phase_s",
         "placement",
@@ -85,6 +90,9 @@ class RunningJob:
         self.alone = plan
         """What it would cost with nobody beside it on its device: its own rate."""
         self.steps_left = steps_left
+        """Of the stretch it is in: until its work, or the first reading of its data set, is done."""
+        self.later_steps = 0.0
+        """After that stretch."""
         self.left_at_grant = steps_left
         self.durable_left = steps_left
         """Steps that a restart from the last checkpoint would have to do."""
@@ -111,11 +119,21 @@ class RunningJob:
         self.working = False
         self.bundle: Bundle | None = None
         self.joined_steps = 0.0
+        self.network_stall_s = 0.0
+        """Lost to shared links while it ran."""
+        self.data_stall_s = 0.0
+        """Lost to input slower than its steps."""
+        self.joined_network_stall_s = 0.0
+        self.joined_data_stall_s = 0.0
         self.target_steps = 0.0
         self.joined_energy_j = 0.0
 
     def __repr__(self) -> str:
         return f"<RunningJob {self.index}: {self.steps_left:g} steps left at {self.rate:g}/s>"
+
+    def total_left(self) -> float:
+        """Return the steps it has left in all, as of its last account."""
+        return self.steps_left + self.later_steps
 
     def advance(self, now_s: float) -> None:
         """Account for the time since the last change of its own rate."""
