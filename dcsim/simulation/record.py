@@ -40,6 +40,41 @@ class RunRecord:
         inputs: of the run.
     """
 
+    # Accelerator-seconds held, by what they were spent on (`SPENT`).
+    productive: array[float]
+    """At the job's own rate, for steps that count."""
+    checkpoint: array[float]
+    restore: array[float]
+    redone: array[float]
+    """At the job's own rate, for steps that were lost."""
+    stalled: array[float]
+    """Slower than its own rate: shared links, slow input, neighbours on the device."""
+    waiting: array[float]
+    """For servers to wake."""
+    # Seconds of a job's own time, by what they were spent on (`WALL`).
+    queue_s: array[float]
+    """Waiting for servers, before the first attempt and between attempts."""
+    wake_s: array[float]
+    """Holding servers that wake."""
+    compute_s: array[float]
+    """Of steps that count, as fast as the devices are uncapped."""
+    throttled_s: array[float]
+    """Of steps that count, that a power cap added."""
+    communication_s: array[float]
+    """Of steps that count, exchange with nobody else on the links."""
+    network_stall_s: array[float]
+    """Slower because links are shared."""
+    data_stall_s: array[float]
+    """Slower because input comes too late."""
+    neighbour_stall_s: array[float]
+    """Slower because of others on its device."""
+    checkpoint_s: array[float]
+    restore_s: array[float]
+    redone_s: array[float]
+    """Steps that were lost, at its own rate."""
+    idle_s: array[float]
+    """Done with its steps of a scheduling round."""
+
     def __init__(self, inputs: RunInputs) -> None:
         self.inputs = inputs
         count = len(inputs.jobs)
@@ -62,40 +97,8 @@ class RunRecord:
         self.attempts = array("i", [0]) * count
         self.outcome = bytearray(count)
         """0, TIMED_OUT or CANCELLED."""
-        # Accelerator-seconds held, by what they were spent on; they add up to what was granted.
-        self.productive = zero * count
-        """At the job's own rate, for steps that count."""
-        self.checkpoint = zero * count
-        self.restore = zero * count
-        self.redone = zero * count
-        """At the job's own rate, for steps that were lost."""
-        self.stalled = zero * count
-        """Slower than its own rate: shared links, slow input, neighbours on the device."""
-        self.waiting = zero * count
-        """For servers to wake."""
-        # Seconds of a job's own time, by what they were spent on (`WALL`).
-        self.queue_s = zero * count
-        """Waiting for servers, before the first attempt and between attempts."""
-        self.wake_s = zero * count
-        """Holding servers that wake."""
-        self.compute_s = zero * count
-        """Of steps that count, as fast as the devices are uncapped."""
-        self.throttled_s = zero * count
-        """Of steps that count, that a power cap added."""
-        self.communication_s = zero * count
-        """Of steps that count, exchange with nobody else on the links."""
-        self.network_stall_s = zero * count
-        """Slower because links are shared."""
-        self.data_stall_s = zero * count
-        """Slower because input comes too late."""
-        self.neighbour_stall_s = zero * count
-        """Slower because of others on its device."""
-        self.checkpoint_s = zero * count
-        self.restore_s = zero * count
-        self.redone_s = zero * count
-        """Steps that were lost, at its own rate."""
-        self.idle_s = zero * count
-        """Done with its steps of a scheduling round."""
+        for name in (*SPENT, *WALL):
+            setattr(self, name, zero * count)
         self.power_times_s = array("d")
         self.it_power_w = array("d")
         self.base_power_w = 0.0
