@@ -12,6 +12,8 @@ The public interface, on one page; each name is imported from its room when it i
 `read_run`          read it back, checksums verified
 `StoredRun`         what `read_run` returns
 `replay`            run a stored result again and compare it byte for byte
+`explain`           say where the time of one job of a stored run went, and to whom
+`Explanation`       what `explain` returns
 `compare`           run policies against each other on the same seeds
 `Study`             what `compare` returns: one row a run, and paired differences
 `write_report`      write a study as one HTML page that works offline
@@ -38,12 +40,13 @@ if TYPE_CHECKING:
     from dcsim.results import RunResult, StoredRun, read_run, write_run
     from dcsim.simulation import simulate
     from dcsim.spec import LoadedScenario, Scenario, load_scenario
-    from dcsim.study import Study, compare, replay
+    from dcsim.study import Explanation, Study, compare, explain, replay
 
     __version__: str
 
 __all__ = [
     "DcsimError",
+    "Explanation",
     "InputError",
     "LoadedScenario",
     "MissingExtraError",
@@ -54,6 +57,7 @@ __all__ = [
     "Study",
     "__version__",
     "compare",
+    "explain",
     "load_scenario",
     "read_run",
     "replay",
@@ -65,6 +69,7 @@ __all__ = [
 # Importing dcsim must cost nothing, so the rooms (pydantic, pandas, pyarrow) are opened on first use.
 _ROOM_OF = {
     "DcsimError": "dcsim.errors",
+    "Explanation": "dcsim.study",
     "InputError": "dcsim.errors",
     "LoadedScenario": "dcsim.spec",
     "MissingExtraError": "dcsim.errors",
@@ -74,6 +79,7 @@ _ROOM_OF = {
     "StoredRun": "dcsim.results",
     "Study": "dcsim.study",
     "compare": "dcsim.study",
+    "explain": "dcsim.study",
     "load_scenario": "dcsim.spec",
     "read_run": "dcsim.results",
     "replay": "dcsim.study",

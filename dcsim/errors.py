@@ -10,6 +10,7 @@ DcsimError
 ├── SimulationError           the run itself cannot go on
 │   ├── ClockError            a time that is NaN, infinite or in the past
 │   ├── DeadlockError         nothing left to happen while jobs wait
+│   ├── UnreachableError      failed links leave no way between servers
 │   └── GuardError            a balance or a capacity was violated
 ├── ResultError               a stored result is missing, corrupt or of another version
 └── MissingExtraError         a feature needs an optional package; names the extra
@@ -35,6 +36,7 @@ __all__ = [
     "SeriesError",
     "SimulationError",
     "TraceError",
+    "UnreachableError",
 ]
 
 
@@ -108,6 +110,14 @@ class ClockError(SimulationError):
 
 class DeadlockError(SimulationError):
     """Nothing is left to happen while jobs wait; the message says which and for what."""
+
+
+class UnreachableError(SimulationError):
+    """Failed links leave no way between servers; `servers` are those cut off, ascending."""
+
+    def __init__(self, message: str, servers: Sequence[int] = ()) -> None:
+        self.servers = tuple(servers)
+        super().__init__(message)
 
 
 class GuardError(SimulationError):

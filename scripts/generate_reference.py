@@ -17,6 +17,8 @@ from dcsim.policies import known_policies
 from dcsim.policies.base import ALL_MAY_PASS
 from dcsim.policies.registry import PolicyClass
 from dcsim.results import schema
+from dcsim.simulation.traffic_bins import MAX_BINS
+from dcsim.simulation.traffic_sums import MAX_LINKS, MAX_TENANTS, OTHER_TENANTS
 from dcsim.spec import json_schema, json_schema_text
 from dcsim.workload.readers.native import column_reference
 from dcsim.workload.readers.reference import formats_reference
@@ -89,7 +91,7 @@ def _command(name: str, callback: Callable[..., Any]) -> str:
             named = [*(info.param_decls or ()), info.default]
             spelled = [name for name in named if isinstance(name, str) and name.startswith("--")]
             option = spelled[0] if spelled else f"--{parameter.name.replace('_', '-')}"
-            spelling = f"{option} {info.metavar}"
+            spelling = f"{option} {info.metavar or ''}".strip()
         else:
             words.append(info.metavar)
         rows.append([f"`{spelling}`", info.help, _default(parameter.default)])
@@ -194,9 +196,31 @@ def _results() -> str:
                 "names that of the row; `arms.csv` then names the arms in full."
             ),
         ),
-        "jobs.parquet": (schema.JOBS, "One row a job, in order of submission."),
+        "jobs.parquet": (
+            schema.JOBS,
+            (
+                f"One row a job, in order of submission. `{schema.TIMES[0].name}` to `{schema.TIMES[-1].name}` are seconds"
+                " of the job's own\ntime and add up to `jct_s`, or to the time from submission to the end of the run for"
+                " a job that goes on."
+            ),
+        ),
         "series.parquet": (schema.SERIES, "One row a time bin; rates are exact means of the bin."),
         "events.parquet": (schema.EVENTS, "One row an event, in the order in which they happened."),
+        "links.parquet": (
+            schema.LINKS,
+            (
+                "One row for each link and time bin in which it carried anything, by link, then time. Names, tiers and\n"
+                f"capacities are in the manifest under `links`. At most {MAX_BINS} bins, and the {MAX_LINKS} links with the"
+                " busiest bins;\n`links.left_out` counts the others that carried anything."
+            ),
+        ),
+        "tiers.parquet": (
+            schema.TIERS,
+            (
+                "One row for each tier of links, tenant and time bin with traffic: of all links. Tenants beyond the"
+                f"\n{MAX_TENANTS} with most bytes are told together as `{OTHER_TENANTS}`."
+            ),
+        ),
     }
     text = f"# Result tables\n\nVersion {schema.RESULT_VERSION} of the format. All values are SI.\n"
     for name, (columns, about) in tables.items():

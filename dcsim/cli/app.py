@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from dcsim.cli.explain import explain
 from dcsim.cli.imports import import_cluster, import_rates, import_trace
 from dcsim.cli.outcome import CleanGroup
 from dcsim.cli.runs import compare, replay, report, run
@@ -53,6 +54,7 @@ app.command(rich_help_panel=_SIMULATE)(run)
 app.command(rich_help_panel=_SIMULATE)(compare)
 app.command(rich_help_panel=_SIMULATE)(report)
 app.command(rich_help_panel=_SIMULATE)(replay)
+app.command(rich_help_panel=_SIMULATE)(explain)
 app.command(rich_help_panel=_PREPARE)(check)
 app.command(rich_help_panel=_PREPARE)(schema)
 app.add_typer(_trace, name="trace", rich_help_panel=_PREPARE)

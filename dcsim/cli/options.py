@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["Data", "Profiles", "ScenarioFile", "declare_data_folders", "policy_names"]
+__all__ = [
+    "Data",
+    "Profiles",
+    "ScenarioFile",
+    "declare_data_folders",
+    "noted_data_folders",
+    "policy_names",
+]
 
 ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="YAML file of the scenario.")]
 Profiles = Annotated[
@@ -40,6 +48,17 @@ def declare_data_folders(folders: list[Path] | None) -> None:
     parts = [*(str(folder.resolve()) for folder in given), *known.split(os.pathsep)]
     if given:
         os.environ[DATA_FOLDERS_VARIABLE] = os.pathsep.join(part for part in parts if part)
+
+
+def noted_data_folders(run_dir: Path) -> list[Path]:
+    """Return the data folders declared when the run was written, as far as they are still there."""
+    from dcsim.results.store import RUN_LOG
+
+    try:
+        noted = json.loads((run_dir / RUN_LOG).read_bytes())["data_dirs"]
+        return [Path(folder) for folder in noted if Path(folder).is_dir()]
+    except (OSError, ValueError, KeyError, TypeError):  # a note for convenience: replay does without it
+        return []
 
 
 def policy_names(kind: str, text: str) -> tuple[str, ...]:

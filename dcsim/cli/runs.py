@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcsim.cli.options import Data, Profiles, ScenarioFile, declare_data_folders, policy_names
+from dcsim.cli.options import (
+    Data,
+    Profiles,
+    ScenarioFile,
+    declare_data_folders,
+    noted_data_folders,
+    policy_names,
+)
 from dcsim.cli.outcome import FAILED, say
 from dcsim.cli.scenarios import file_problems, located, read_scenario
 
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
     from dcsim.spec import Scenario
     from dcsim.study import Progress, Study
 
-__all__ = ["Executor", "compare", "replay", "report", "run"]
+__all__ = ["Executor", "RunFolder", "compare", "replay", "report", "run"]
 
 MAX_SEEDS = 10_000
 """More make no interval that anybody needs; a slip of the keyboard would fill the disk."""
@@ -179,22 +185,11 @@ def replay(run_dir: RunFolder, *, data: Data = None) -> None:
     from dcsim.study import replay as replay_run
 
     declare_data_folders(data)
-    declare_data_folders(_noted_data_folders(run_dir))
+    declare_data_folders(noted_data_folders(run_dir))
     outcome = replay_run(run_dir)
     typer.echo(str(outcome))
     if not outcome.identical:
         raise typer.Exit(FAILED)
-
-
-def _noted_data_folders(run_dir: Path) -> list[Path]:
-    """Return the data folders declared when the run was written, as far as they are still there."""
-    from dcsim.results.store import RUN_LOG
-
-    try:
-        noted = json.loads((run_dir / RUN_LOG).read_bytes())["data_dirs"]
-        return [Path(folder) for folder in noted if Path(folder).is_dir()]
-    except (OSError, ValueError, KeyError, TypeError):  # a note for convenience: replay does without it
-        return []
 
 
 def _with_policies(

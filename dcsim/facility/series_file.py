@@ -81,13 +81,16 @@ def raise_problems(problems: Sequence[Problem]) -> None:
     raise SeriesError(shown)
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a data file (UTF-8, with or without byte-order mark); `SeriesError` if it cannot be read."""
+def read_text(path: Path, *, what: str = "an hourly series") -> str:
+    """Return the text of a data file (UTF-8, with or without byte-order mark); `SeriesError` if it cannot be read.
+
+    `what` was expected, where the file is larger than any such.
+    """
     try:
         if not path.is_file():
             raise SeriesError([Problem(str(path), None, "", "no such file", "a readable file")])
         if path.stat().st_size > _MAX_BYTES:
-            raise SeriesError([Problem(str(path), None, "", "a file above 64 MiB", "an hourly series")])
+            raise SeriesError([Problem(str(path), None, "", "a file above 64 MiB", what)])
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SeriesError(

@@ -35,6 +35,8 @@ LABELS = {
     "preemptions": "Preemptions",
     "productive_fraction": "Productive accelerator time",
     "deadlines_met_fraction": "Deadlines met",
+    "network_stall_fraction": "Stalled on shared links",
+    "data_stall_fraction": "Stalled on input",
 }
 """Column of schema.SUMMARY -> heading."""
 
@@ -47,6 +49,7 @@ _LADDERS: dict[str, tuple[tuple[float, str], ...]] = {
     "USD": ((1.0, "USD"), (1e3, "kUSD"), (1e6, "MUSD")),
     "L": ((1.0, "L"), (1e3, "m3"), (1e6, "ML")),
 }
+_PERCENT = frozenset({"accelerator_utilisation", "network_stall_fraction", "data_stall_fraction"})
 _STEP_UP_AT = {"s": 2.0}
 """Go to the next unit when there are at least this many of it (times: 90 s stays 90 s)."""
 MINUS = "\u2212"
@@ -99,7 +102,7 @@ def scale_for(metric: str, values: Iterable[float], unit: str | None = None) -> 
     Scale(factor=1.0, unit='')
     """
     si = _UNITS.get(metric, "") if unit is None else unit
-    if metric == "accelerator_utilisation":
+    if metric in _PERCENT:
         return Scale(0.01, "%")
     largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
     best = Scale(1.0, si)

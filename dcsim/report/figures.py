@@ -17,7 +17,7 @@ from dcsim.report.gantt import GanttBars
 from dcsim.study.arms import Arm
 from dcsim.study.study import Study
 
-__all__ = ["MAX_BINS", "coarser", "gantt_figure", "pareto_figure", "rounded", "series_figure"]
+__all__ = ["MAX_BINS", "coarser", "gantt_figure", "pareto_figure", "plain", "rounded", "series_figure"]
 
 Table = Mapping[str, npt.NDArray[Any]]
 Figure = dict[str, Any]
@@ -258,7 +258,7 @@ def gantt_figure(bars: GanttBars, jobs: Table) -> Figure:
         "yaxis": {
             "tickmode": "array",
             "tickvals": list(range(len(bars.rows))),
-            "ticktext": [_plain(name) for name in bars.rows],
+            "ticktext": [plain(name) for name in bars.rows],
             "range": [len(bars.rows) - 0.4, -0.6],
             "automargin": True,
         },
@@ -275,11 +275,15 @@ def _job_text(jobs: Table, row: int, attempt: int) -> str:
         all_of_it = "not done" if np.isnan(run) else f"{run:,.0f} s from first start to end"
         ran = f"attempt {attempt} of {attempts}, {all_of_it}"
     return (
-        f"{_plain(str(jobs['job_id'][row]))}: {int(jobs['accelerators'][row])} accelerators on "
+        f"{plain(str(jobs['job_id'][row]))}: {int(jobs['accelerators'][row])} accelerators on "
         f"{int(jobs['servers'][row])} servers, waited {wait:,.0f} s, {ran}"
     )
 
 
-def _plain(text: str) -> str:
-    """Plotly reads a few HTML tags in labels; names are shown as they are written."""
+def plain(text: str) -> str:
+    """Return a name as plotly shows it as it is written: it reads a few HTML tags in labels.
+
+    >>> plain("<b>&")
+    '&lt;b&gt;&amp;'
+    """
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

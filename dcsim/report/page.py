@@ -19,9 +19,12 @@ from dcsim.report.sections import (
     header,
     provenance_section,
     summary_section,
+    tiers_table,
 )
+from dcsim.report.traffic import TierUse, links_figure, tier_uses
 from dcsim.results.canonical import jsonable
 from dcsim.results.files import write_atomically
+from dcsim.results.links import unpack_links
 from dcsim.results.manifest import read_manifest
 from dcsim.results.naming import unpack_names
 from dcsim.results.store import read_table
@@ -56,7 +59,7 @@ def write_report(study: Study | Path, out: Path | None = None) -> Path:
 def page_html(study: Study) -> str:
     """Return the page of a study; the same study gives the same bytes."""
     shown = [(arm, seed) for arm in study.arms if (seed := _first_seed(study, arm)) is not None]
-    figures, balances = _figures(study, shown)
+    figures, balances, tiers = _figures(study, shown)
     labels = [arm.label for arm, _ in shown]
     seeds = sorted({seed for _, seed in shown})
     title = escape(f"{study.scenario_name}: comparison of policies")
@@ -69,7 +72,7 @@ def page_html(study: Study) -> str:
             f'<title>{title}</title><link rel="icon" href="data:,"><style>{_asset("page.css")}</style></head><body>',
             f"<header>{header(study)}{_contents(has_charts=bool(shown))}</header><main>",
             _summary(study) if shown else "<p>No run succeeded, so there is nothing to show.</p>",
-            _charts(labels, seeds) if shown else "",
+            _charts(labels, seeds, tiers) if shown else "",
             f'<section id="provenance"><h2>Provenance</h2>{provenance_section(study, balances)}</section>',
             f'<section id="definitions"><h2>Definitions</h2>{definitions_section()}</section></main>',
             "<footer>Made by dcsim. Charts by plotly.js (MIT licence), included in this file.</footer>",
@@ -84,14 +87,18 @@ def _first_seed(study: Study, arm: Arm) -> int | None:
     return next((seed for seed in study.seeds if seed in done), None)
 
 
-def _figures(study: Study, shown: list[tuple[Arm, int]]) -> tuple[dict[str, list[Any]], dict[str, float]]:
-    """Return the page's figures, and the largest residual of each balance over the runs shown."""
+def _figures(
+    study: Study, shown: list[tuple[Arm, int]]
+) -> tuple[dict[str, list[Any]], dict[str, float], dict[str, list[TierUse]]]:
+    """Return the page's figures, the largest residual of each balance over the runs shown, and their tiers."""
     figures: dict[str, list[Any]] = {
         "pareto": [pareto_figure(study)] if shown else [],
         "series": [],
         "gantt": [],
+        "links": [],
     }
     balances: dict[str, float] = {}
+    tiers: dict[str, list[TierUse]] = {}
     for arm, seed in shown:
         run_dir = study.run_dir(arm, seed)
         manifest = read_manifest(run_dir)
@@ -104,18 +111,22 @@ def _figures(study: Study, shown: list[tuple[Arm, int]]) -> tuple[dict[str, list
         bars = gantt_bars(jobs, servers, end_s, max_bars, grants_of(events, manifest["event_kinds"]))
         figures["series"].append(series_figure(series))
         figures["gantt"].append(gantt_figure(bars, jobs) | {"note": bars.note and f"{bars.note}."})
+        links, listed = read_table(run_dir, "links", manifest), unpack_links(manifest["links"])
+        figures["links"].append(links_figure(links, listed, end_s))
+        tiers[arm.label] = tier_uses(links, read_table(run_dir, "tiers", manifest), listed, end_s)
         for name, residual in manifest["balances"].items():
             balances[name] = max(balances.get(name, 0.0), abs(residual))
-    return figures, balances
+    return figures, balances, tiers
 
 
 def _contents(*, has_charts: bool) -> str:
-    names = ("summary", "pareto", "series", "gantt") if has_charts else ()
+    names = ("summary", "pareto", "series", "gantt", "links") if has_charts else ()
     titles = {
         "summary": "Summary",
         "pareto": "Time against energy",
         "series": "Power, PUE, carbon",
         "gantt": "Jobs by server",
+        "links": "Network and storage",
         "provenance": "Provenance",
         "definitions": "Definitions",
     }
@@ -128,7 +139,7 @@ def _summary(study: Study) -> str:
     return f'<section id="summary"><h2>Summary</h2>{findings}{summary_section(study)}</section>'
 
 
-def _charts(labels: list[str], seeds: list[int]) -> str:
+def _charts(labels: list[str], seeds: list[int], tiers: Mapping[str, list[TierUse]]) -> str:
     of_seed = f"Seed {seeds[0]}." if len(seeds) == 1 else "First finished seed of each arm."
     pareto = chart(
         "pareto",
@@ -150,10 +161,25 @@ def _charts(labels: list[str], seeds: list[int]) -> str:
         f"{of_seed} A bar is a job's part of a server; jobs that share a server are stacked.",
         labels,
     )
+    links = chart(
+        "links",
+        "How busy links were over time",
+        f"{of_seed} A row is a link, its colour the mean of what it carried in a bin over what it could have "
+        "carried. Of each tier the busiest are drawn.",
+        labels,
+    )
+    caption = (
+        f'<p class="quiet">{of_seed} Utilisation is what all links of a tier carried over what they could have; '
+        "peak is that of the busiest bin. A byte that crosses two links of a tier counts on both.</p>"
+    )
+    traffic = (
+        f"{links}{caption}{tiers_table(tiers)}" if any(tiers.values()) else "<p>No link carried anything.</p>"
+    )
     return (
         f'<section id="pareto"><h2>Time against energy</h2>{pareto}</section>'
         f'<section id="series"><h2>Power, PUE, carbon</h2>{series}</section>'
         f'<section id="gantt"><h2>Jobs by server</h2>{gantt}</section>'
+        f'<section id="links"><h2>Network and storage</h2>{traffic}</section>'
     )
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from dcsim.report.display import LABELS, difference_text, scale_for, verdict_mark
-from dcsim.results.schema import JOBS, SERIES, SUMMARY, Column
+from dcsim.report.traffic import TierUse
+from dcsim.results.schema import JOBS, LINKS, SERIES, SUMMARY, TIERS, Column
 from dcsim.study.statistics import PairedDifference
 from dcsim.study.study import Study
+from dcsim.units import Quantity, format_quantity
 
 __all__ = [
     "chart",
@@ -18,6 +21,7 @@ __all__ = [
     "header",
     "provenance_section",
     "summary_section",
+    "tiers_table",
 ]
 
 _DASH = "\u2013"
@@ -35,6 +39,8 @@ _MAIN = (
     "carbon_kg",
     "cost_usd",
 )
+_STALLS = ("network_stall_fraction", "data_stall_fraction")
+"""Shown among the main metrics where any arm has them."""
 _FIRST = ("profile", "name", "measured_on", "used_on", "extrapolated", "reasons", "why")
 """Columns of the profile table that are read first."""
 _HEADLINE = ("jct_mean_s", "energy_facility_j", "carbon_kg", "cost_usd")
@@ -98,10 +104,12 @@ def summary_section(study: Study) -> str:
         "relative to its mean, with the 95 % interval; \u2713 better, \u2717 worse, \u2191\u2193 clearly different but neither, "
         "~ no clear difference (after Holm's correction for the number of arms)."
     )
-    rest = [metric for metric in LABELS if metric not in _MAIN]
+    stalls = [m for m in _STALLS if any(study.interval(arm, m).mean > 0.0 for arm in study.arms)]
+    main = [*_MAIN, *stalls]
+    rest = [metric for metric in LABELS if metric not in main]
     folded = ", ".join(LABELS[metric].lower() for metric in rest).replace("it energy", "IT energy")
     return (
-        f'<p class="quiet">{caption}</p>{_metric_table(study, _MAIN)}'
+        f'<p class="quiet">{caption}</p>{_metric_table(study, main)}'
         f"<details><summary>More: {escape(folded)}</summary>{_metric_table(study, rest)}</details>"
     )
 
@@ -153,6 +161,41 @@ def chart(name: str, label: str, caption: str, choices: Sequence[str] = ()) -> s
         f'<figure>{select if len(choices) > 1 else ""}<div class="chart" role="img" data-figure="{name}" '
         f'aria-label="{escape(label)}"></div><figcaption>{caption} <span class="note"></span></figcaption></figure>'
     )
+
+
+def tiers_table(uses: Mapping[str, Sequence[TierUse]]) -> str:
+    """Return the table of tiers of links, a row a tier for each arm.
+
+    Args:
+        uses: of each arm, by its label.
+    """
+    rows = []
+    for label, of_arm in uses.items():
+        for number, use in enumerate(of_arm):
+            cells = (
+                use.tier,
+                _share(use.mean),
+                _share(use.peak),
+                f"{use.busiest_link or _DASH}, {_share(use.busiest_link_peak)}",
+                format_quantity(use.carried_bytes, Quantity.SIZE),
+                f"{use.top_tenant or 'nobody'}, {_share(use.top_fraction)}",
+            )
+            name = escape(label) if number == 0 else ""
+            rows.append(
+                f'<tr><th scope="row">{name}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+            )
+    names = ("Arm", "Tier", "Mean", "Peak", "Busiest link, its peak", "Carried", "Most of it by")
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
+    return f'<div class="scroll"><table class="tiers"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+
+
+def _share(fraction: float) -> str:
+    """Return a share of something as a percentage.
+
+    >>> _share(0.12345), _share(float("nan"))
+    ('12.3 %', '\u2013')
+    """
+    return _DASH if math.isnan(fraction) else f"{100.0 * fraction:.1f} %"
 
 
 def provenance_section(study: Study, balances: Mapping[str, float]) -> str:
@@ -211,7 +254,12 @@ def definitions_section() -> str:
     rows = _definition_rows(SUMMARY)
     more = "".join(
         f"<details><summary>Columns of <code>{name}.parquet</code></summary>{_definition_rows(columns)}</details>"
-        for name, columns in (("series", SERIES), ("jobs", JOBS))
+        for name, columns in (
+            ("series", SERIES),
+            ("jobs", JOBS),
+            ("links", LINKS),
+            ("tiers", TIERS),
+        )
     )
     statistics = (
         "<p>Intervals are Student's t at 95 % over the seeds. Differences are paired: every arm sees the same arrivals, "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcsim.errors import ResultError
 from dcsim.results.canonical import signed_json
+from dcsim.results.links import pack_links
 from dcsim.results.naming import pack_names, pack_racks
 from dcsim.results.run_result import RunResult
 from dcsim.results.schema import RESULT_VERSION, SUMMARY
@@ -45,6 +46,7 @@ _FIELDS: Mapping[str, type] = {
     "balances": dict,
     "event_kinds": list,
     "servers": dict,
+    "links": dict,
     "summary": dict,
     "files": dict,
     "extra": dict,
@@ -89,6 +91,7 @@ def build_manifest(
         "balances": dict(result.balances),
         "event_kinds": list(result.event_kinds),
         "servers": {"names": pack_names(result.server_names), "racks": pack_racks(result.server_racks)},
+        "links": pack_links(result.listed_links),
         "summary": {column.name: result.summary[column.name] for column in SUMMARY},
         "files": {name: dict(record) for name, record in files.items()},
         "extra": dict(extra),

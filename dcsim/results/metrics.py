@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.results.schema import TIMES
+
 __all__ = [
     "METER_TOTALS",
     "deadlines_met_fraction",
@@ -20,6 +22,7 @@ __all__ = [
     "preemptions",
     "productive_fraction",
     "pue",
+    "stall_fraction",
     "summary_row",
     "utilisation",
     "wait_mean_s",
@@ -132,6 +135,23 @@ def productive_fraction(jobs: Table) -> float:
     return productive / held if held > 0.0 else math.nan
 
 
+def stall_fraction(jobs: Table, cause: str) -> float:
+    """Return accelerator-seconds lost to one cause over all that were held; NaN where none were.
+
+    Seconds of a job's own time count times its mean width while it held servers.
+
+    Args:
+        jobs: the job table, columns of `schema.JOBS`.
+        cause: a stall among `schema.TIMES`: network, data or neighbour.
+    """
+    spent = [jobs["productive_accelerator_s"], *(jobs[f"{name}_accelerator_s"] for name in _UNPRODUCTIVE)]
+    devices_s = np.sum(spent, axis=0)
+    held_s = np.sum([jobs[column.name] for column in TIMES if column.name != "queue_s"], axis=0)
+    width = np.divide(devices_s, held_s, out=np.zeros(len(held_s)), where=held_s > 0.0)
+    held = math.fsum(devices_s.tolist())
+    return math.fsum((jobs[f"{cause}_stall_s"] * width).tolist()) / held if held > 0.0 else math.nan
+
+
 _UNPRODUCTIVE = ("checkpoint", "restore", "redone", "stalled", "waiting")
 
 
@@ -192,4 +212,6 @@ def summary_row(
         "preemptions": preemptions(jobs),
         "productive_fraction": productive_fraction(jobs),
         "deadlines_met_fraction": deadlines_met_fraction(jobs, end_s),
+        "network_stall_fraction": stall_fraction(jobs, "network"),
+        "data_stall_fraction": stall_fraction(jobs, "data"),
     }

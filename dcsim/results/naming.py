@@ -1,15 +1,16 @@
-"""Ten thousand server names in a few lines: runs of numbered names and of equal racks."""
+"""Ten thousand server names in a few lines: runs of numbered names, of equal racks and of equal values."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["pack_names", "pack_racks", "unpack_names", "unpack_racks"]
+__all__ = ["pack_equal", "pack_names", "pack_racks", "unpack_equal", "unpack_names", "unpack_racks"]
 
 _NUMBERED = re.compile(r"(?s)^(.*?)([0-9]+)$", re.ASCII)
 
@@ -77,3 +78,21 @@ def unpack_racks(runs: Iterable[Sequence[int]]) -> npt.NDArray[np.int64]:
     """
     pairs = np.array(list(runs), dtype=np.int64).reshape(-1, 2)
     return np.repeat(pairs[:, 0], pairs[:, 1])
+
+
+def pack_equal(values: Iterable[Any]) -> list[list[Any]]:
+    """Return runs (value, how often in a row).
+
+    >>> pack_equal(["leaf", "leaf", "spine"])
+    [['leaf', 2], ['spine', 1]]
+    """
+    return [[value, sum(1 for _ in run)] for value, run in groupby(values)]
+
+
+def unpack_equal(runs: Iterable[Sequence[Any]]) -> list[Any]:
+    """Return the values that `pack_equal` was given.
+
+    >>> unpack_equal([["leaf", 2], ["spine", 1]])
+    ['leaf', 'leaf', 'spine']
+    """
+    return [value for value, times in runs for _ in range(times)]

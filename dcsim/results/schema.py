@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["EVENTS", "JOBS", "RESULT_VERSION", "SERIES", "SUMMARY", "Column"]
+__all__ = ["EVENTS", "JOBS", "LINKS", "RESULT_VERSION", "SERIES", "SUMMARY", "TIERS", "TIMES", "Column"]
 
-RESULT_VERSION = 1
+RESULT_VERSION = 2
+"""Version 1 had no links, no tiers and no times of jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,28 @@ class Column:
     """"" for counts, names and ratios."""
     meaning: str
 
+
+TIMES = (
+    Column("queue_s", "float64", "s", "waiting for servers: before the first attempt and between attempts"),
+    Column("wake_s", "float64", "s", "holding servers that wake"),
+    Column("compute_s", "float64", "s", "computing steps that count, at the speed without a power cap"),
+    Column("throttled_s", "float64", "s", "added to them by a power cap"),
+    Column(
+        "communication_s",
+        "float64",
+        "s",
+        "exchange of steps that count that computing does not hide, with nobody else on the links",
+    ),
+    Column("network_stall_s", "float64", "s", "lost because links are shared with other traffic"),
+    Column("data_stall_s", "float64", "s", "lost because input comes more slowly than steps use it up"),
+    Column("neighbour_stall_s", "float64", "s", "lost to other jobs on the same device"),
+    Column("checkpoint_s", "float64", "s", "writing checkpoints"),
+    Column("restore_s", "float64", "s", "starting up and loading checkpoints"),
+    Column("redone_s", "float64", "s", "spent on steps that were lost and done again"),
+    Column("idle_s", "float64", "s", "holding servers, done with the steps of a scheduling round"),
+)
+"""What each second of a job's own time from submission to end went into, whatever its width: together they
+are `jct_s` of a completed job, and the time from submission to the end of the run of one that goes on."""
 
 JOBS = (
     Column("job_id", "text", "", "name of the job"),
@@ -79,6 +102,7 @@ JOBS = (
     ),
     Column("waiting_accelerator_s", "float64", "s", "accelerator-seconds of waiting for servers to wake"),
     Column("extrapolated", "bool", "", "its cost profile was used outside what was measured"),
+    *TIMES,
 )
 
 EVENTS = (
@@ -108,6 +132,22 @@ SERIES = (
     Column("busy_accelerators", "float64", "", "granted devices, mean"),
     Column("running_jobs", "float64", "", "mean"),
     Column("waiting_jobs", "float64", "", "submitted but not started, mean"),
+)
+
+LINKS = (
+    Column("time_s", "float64", "s", "start of the bin"),
+    Column("duration_s", "float64", "s", "width of the bin"),
+    Column("link", "int32", "", "index into the manifest's links"),
+    Column("bytes", "float64", "B", "carried in the bin; over duration_s x capacity it is the utilisation"),
+)
+
+TIERS = (
+    Column("time_s", "float64", "s", "start of the bin"),
+    Column("duration_s", "float64", "s", "width of the bin"),
+    Column("tier", "text", "", "kind of links: those of servers, of racks, of storage, ..."),
+    Column("tenant", "text", "", "whose traffic; empty: nobody's, such as that of a rebuild"),
+    Column("bytes", "float64", "B", "carried in the bin by all links of the tier; counted on each link"),
+    Column("capacity_bytes_per_s", "float64", "B/s", "of all links of the tier together"),
 )
 
 SUMMARY = (
@@ -148,5 +188,17 @@ SUMMARY = (
         "float64",
         "",
         "jobs completed by their deadline over jobs whose deadline is within the run; NaN without any",
+    ),
+    Column(
+        "network_stall_fraction",
+        "float64",
+        "",
+        "accelerator-seconds lost because links are shared, over all granted",
+    ),
+    Column(
+        "data_stall_fraction",
+        "float64",
+        "",
+        "accelerator-seconds lost because input comes too slowly, over all granted",
     ),
 )

@@ -1,4 +1,4 @@
-"""A run on disk: three Parquet tables and a manifest, written as one, verified on every read."""
+"""A run on disk: five Parquet tables and a manifest, written as one, verified on every read."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from dcsim.results.arrow import from_arrow, to_arrow
 from dcsim.results.canonical import pretty_json
 from dcsim.results.files import atomic_directory, sha256_of_file
 from dcsim.results.inputs import input_hashes
+from dcsim.results.links import unpack_links
 from dcsim.results.manifest import MANIFEST, build_manifest, manifest_bytes, read_manifest, summary_of
 from dcsim.results.naming import unpack_names, unpack_racks
 from dcsim.results.run_result import RunResult
-from dcsim.results.schema import EVENTS, JOBS, SERIES, Column
+from dcsim.results.schema import EVENTS, JOBS, LINKS, SERIES, TIERS, Column
 from dcsim.spec.paths import data_dirs
 
 if TYPE_CHECKING:
@@ -37,7 +38,13 @@ __all__ = [
     "write_run",
 ]
 
-TABLES: Mapping[str, tuple[Column, ...]] = {"jobs": JOBS, "series": SERIES, "events": EVENTS}
+TABLES: Mapping[str, tuple[Column, ...]] = {
+    "jobs": JOBS,
+    "series": SERIES,
+    "events": EVENTS,
+    "links": LINKS,
+    "tiers": TIERS,
+}
 """The tables of a run, each in the file `<name>.parquet`."""
 RUN_LOG = "run.log.json"
 """What differs between two equal runs (when, where, how long); never hashed, never needed."""
@@ -121,7 +128,7 @@ def read_table(
 
     Args:
         run_dir: of the run.
-        name: jobs, series or events.
+        name: jobs, series, events, links or tiers.
         manifest: of the run, where it is already read.
 
     Raises:
@@ -189,6 +196,9 @@ def read_run(run_dir: Path) -> StoredRun:
         jobs=tables["jobs"],
         events=tables["events"],
         series=tables["series"],
+        links=tables["links"],
+        tiers=tables["tiers"],
+        listed_links=unpack_links(manifest["links"]),
         summary=summary_of(manifest),
         event_kinds=tuple(manifest["event_kinds"]),
         server_names=unpack_names(manifest["servers"]["names"]),

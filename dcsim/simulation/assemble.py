@@ -16,7 +16,7 @@ from dcsim.results.schema import JOBS, SERIES
 from dcsim.simulation.bins import step_count_mean
 from dcsim.simulation.gangs import Gangs, gangs_of
 from dcsim.simulation.kinds import EVENT_KINDS, LogKind
-from dcsim.simulation.record import CANCELLED, TIMED_OUT, RunRecord
+from dcsim.simulation.record import CANCELLED, TIMED_OUT, WALL, RunRecord
 from dcsim.spec import scenario_sha256
 
 __all__ = ["BALANCE_TOLERANCE", "assemble"]
@@ -40,6 +40,13 @@ def assemble(run: RunRecord, metered: MeterResult, end_s: float, edges_s: Floats
     gangs = gangs_of(events)
     jobs = _jobs_table(run, events["job"][gangs.row[gangs.release_row < 0]])
     balances = dict(metered.balances)
+    traffic = run.traffic.tables(
+        edges_s,
+        inputs.links.tiers,
+        [bandwidth or math.inf for bandwidth in inputs.links.bandwidths],
+        inputs.jobs.tenant_names,
+        names=inputs.links.names,
+    )
     balances["job_energy"] = _attribution_residual(run, metered, events, end_s)
     _close(balances)
     occupancy = _Occupancy(events, gangs, inputs.jobs.accelerator_share, end_s)
@@ -70,6 +77,9 @@ def assemble(run: RunRecord, metered: MeterResult, end_s: float, edges_s: Floats
         balances=balances,
         provenance=_provenance(run),
         warnings=_warnings(run, metered),
+        links=traffic.links,
+        tiers=traffic.tiers,
+        listed_links=traffic.listed,
     )
 
 
@@ -118,6 +128,7 @@ def _jobs_table(run: RunRecord, still_holding: npt.NDArray[Any]) -> Arrays:
         "stalled_accelerator_s": np.array(run.stalled),
         "waiting_accelerator_s": np.array(run.waiting),
         "extrapolated": np.frombuffer(bytes(run.extrapolated), dtype=np.bool_),
+        **{name: np.array(getattr(run, name)) for name in WALL},
     }
     return {column.name: table[column.name] for column in JOBS}
 
@@ -222,7 +233,7 @@ def _provenance(run: RunRecord) -> tuple[dict[str, Any], ...]:
 
 def _warnings(run: RunRecord, metered: MeterResult) -> tuple[str, ...]:
     inputs = run.inputs
-    found = [*inputs.jobs.notes, *metered.warnings]
+    found = [*inputs.jobs.notes, *metered.warnings, *run.notes]
     for record in _provenance(run):
         found += [f"extrapolated: {reason}" for reason in record["reasons"]]
     if inputs.policies.energy.holds_jobs:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from dcsim.engine import Engine
 from dcsim.errors import DeadlockError
-from dcsim.facility.sharing import Flow, SharedLinks
+from dcsim.facility.sharing import SharedLinks
+from dcsim.facility.storage import StorageState
 from dcsim.policies.views import Placement
 from dcsim.simulation.accounting import Accounts
-from dcsim.simulation.costing import Plan, Shape
+from dcsim.simulation.gang_plans import GangPlans
+from dcsim.simulation.job_flows import JobFlows
 from dcsim.simulation.kinds import LogKind, Order
 from dcsim.simulation.neighbours import Neighbours
 from dcsim.simulation.placing import Placer
 from dcsim.simulation.progress import Progress
 from dcsim.simulation.record import TIMED_OUT, RunRecord
 from dcsim.simulation.running import Phase, RunningJob
+from dcsim.simulation.saving import Saving
 from dcsim.simulation.server_states import ServerStates
-from dcsim.spec.workload import TraceWorkloadSpec
-from dcsim.workload.elastic import relative_progress
 
 if TYPE_CHECKING:
     from dcsim.simulation.ledger import Ledger
@@ -35,7 +35,7 @@ _GRANT, _END, _PREEMPT, _KILL = (
 _IN_VAIN_AT_LEAST, _IN_VAIN_A_JOB = 10_000, 10
 _ROUNDING_ULPS = 1024
 """An end that is so near (100 ns after 12 days) is now: each phase of a job rounds once."""
-_RESTORE, _CHECKPOINT = int(LogKind.RESTORE), int(LogKind.CHECKPOINT)
+_RESTORE, _CHECKPOINT, _DURABLE = int(LogKind.RESTORE), int(LogKind.CHECKPOINT), int(LogKind.DURABLE)
 
 
 class Attempts:
@@ -46,6 +46,7 @@ class Attempts:
         record: is filled with what each job did.
         placer: takes and gives back resources.
         links: what jobs' flows share.
+        storage: what is stored where.
         on_free: called with a job's row after it gave everything back for good (done or killed).
         on_requeue: called with a job's row after it was preempted.
     """
@@ -56,6 +57,7 @@ class Attempts:
         record: RunRecord,
         placer: Placer,
         links: SharedLinks,
+        storage: StorageState,
         *,
         on_free: Callable[[int], object],
         on_requeue: Callable[[int], object],
@@ -76,7 +78,10 @@ class Attempts:
         self._in_vain_limit = _IN_VAIN_AT_LEAST + _IN_VAIN_A_JOB * len(inputs.jobs)
         self.leaving = 0
         """Jobs that hold their servers only to write the checkpoint with which they go."""
-        self.work = Progress(engine, links, record.log, self._done)
+        contention = inputs.scenario.network.contention
+        self.work = Progress(
+            engine, links, record.log, record.traffic, contention=contention, on_finish=self._worked
+        )
         self.servers = ServerStates(
             engine,
             placer.fleet,
@@ -89,31 +94,18 @@ class Attempts:
         self.left = array("d", inputs.steps.tobytes())
         """Steps of each job that a new attempt has to do."""
         jobs = inputs.jobs
-        self._profile = array("q", jobs.profile.tobytes())
-        self._batch = array("q", jobs.batch_per_accelerator.tobytes())
-        self._noise = array("d", jobs.noise_scale_samples.tobytes())
         self._limit_s = array("d", jobs.time_limit_s.tobytes())
         self._limited = inputs.scenario.preemption.enforce_time_limits and bool(
             (jobs.time_limit_s > 0.0).any()
         )
-        self._cap = array("d", inputs.cap_fraction.tobytes())
         self._costs = inputs.scenario.preemption
-        self._accelerator_name = [t.accelerator.name if t.accelerator else "" for t in inputs.fleet.types]
-        self._local = [
-            inputs.storage.local_fraction(self._dataset_bytes(p)) for p in range(len(jobs.profile_names))
-        ]
-        self._single_feeds: dict[tuple[int, float], tuple[tuple[int, float], ...]] = {}
-        self._scaled: dict[tuple[int, float], Plan] = {}
+        self._tenant = array("q", jobs.tenant.tobytes())
         neighbours = Neighbours(inputs)
         self._neighbours = neighbours if neighbours.applies else None
         self.accounts = Accounts(record, placer.share, neighbours=neighbours.applies)
-
-    def _dataset_bytes(self, profile: int) -> float:
-        """Return the size of what a profile's jobs read: as the trace says, else as measured."""
-        workload = self._inputs.scenario.workload
-        if isinstance(workload, TraceWorkloadSpec) and workload.dataset_bytes is not None:
-            return workload.dataset_bytes
-        return self._inputs.costs.dataset_bytes(profile)
+        self._plans = GangPlans(inputs, whole_devices=neighbours.applies)
+        self.flows = JobFlows(inputs, storage, record.traffic)
+        self._saving = Saving(inputs, engine, self.work.transfers, record.traffic, storage, record.log)
 
     # -- a gang is granted ---------------------------------------------------------------------------
 
@@ -121,10 +113,11 @@ class Attempts:
         """Grant a placement: the job works as soon as its servers are awake and its state is loaded."""
         now_s, record, fleet = self._engine.now, self._record, self._placer.fleet
         held = self._placer.take(job, width, placement)
-        largest = width if len(placement) == 1 else max(count for _, count in placement)
-        plan = self._plan(job, placement, width, largest)
+        plan, exchange, ratio = self._plans.make(job, placement, width)
         cpu_w = self._placer.cpu_power_w(job, width, placement)
         running = RunningJob(job, plan, self.left[job], held, cpu_w, now_s, placement, width)
+        running.exchange, running.step_ratio = exchange, ratio
+        running.tenant, running.share = int(self._tenant[job]), self._inputs.network_share(job)
         self._share_device(running, joins=True)
         self.running[job] = running
         record.attempts[job] += 1
@@ -153,7 +146,7 @@ class Attempts:
         if neighbours is None or self._placer.share[running.index] >= 1.0:
             return
         changed = neighbours.join(running) if joins else neighbours.leave(running)
-        accelerator = self._accelerator_name[self._placer.fleet.type_of[running.placement[0][0]]]
+        accelerator = self._plans.accelerator(running.placement)
         for job in [*changed, running] if joins else changed:
             plan = neighbours.plan(job, accelerator)
             if plan.extrapolated:
@@ -163,45 +156,37 @@ class Attempts:
             if job.phase is Phase.RUN:
                 self.work.stop(job)
                 job.plan = plan
-                self._make_flows(job)
+                self.flows.prepare(job)
                 self.work.begin(job)
             else:
                 job.plan = plan
 
-    def _plan(self, job: int, placement: Placement, width: int, largest: int) -> Plan:
-        asked = self._placer.width[job]
-        plan = self._inputs.costs.plan(
-            Shape(
-                self._profile[job],
-                self._batch[job],
-                width,
-                self._accelerator_name[self._placer.fleet.type_of[placement[0][0]]],
-                self._cap[job],
-                self._placer.share[job] if self._neighbours is None else 1.0,
-                len(placement),
-                largest,
-                tuple(sorted((count for _, count in placement), reverse=True))
-                if self._inputs.costs.by_layout(self._profile[job])
-                else (),
-            )
-        )
-        if width == asked:
-            return plan
-        batch = self._inputs.costs.batch(self._profile[job], self._batch[job])
-        factor = relative_progress(width, asked, batch, self._noise[job])
-        key = (id(plan), factor)
-        if key not in self._scaled:
-            self._scaled[key] = _rescaled(plan, factor)
-        return self._scaled[key]
-
     def _awake(self, running: RunningJob) -> None:
         """All its servers are awake: start up or load the state of an earlier attempt, then work."""
-        costs = self._costs
-        restore_s = costs.restore_s if self._record.attempts[running.index] > 1 else costs.start_s
-        if restore_s > 0.0:
+        again = self._record.attempts[running.index] > 1
+        as_bytes = again and self._saving.size_bytes(running.index) > 0
+        length_s = self._costs.restore_s if again and not as_bytes else self._costs.start_s
+        if length_s > 0.0:
             self._enter(running, Phase.RESTORE)
-            self._pause(running, restore_s, _RESTORE)
+            self._pause(running, length_s, _RESTORE)
         else:
+            self._restore(running)
+
+    def _restore(self, running: RunningJob) -> None:
+        """Its programs run: read the checkpoint that lies in storage, if there is one, then work."""
+        if self._record.attempts[running.index] == 1 or not self._saving.size_bytes(running.index):
+            self._work(running)
+            return
+        self._enter(running, Phase.RESTORE)
+        turn = running.turn
+        if not self._saving.read(running, lambda: self._restored(running, turn)):
+            self._work(running)
+            return
+        self._record.log.add(self._engine.now, _RESTORE, running.index, -1, math.nan)
+        self.work.hold(running)
+
+    def _restored(self, running: RunningJob, turn: int) -> None:
+        if running.turn == turn:
             self._work(running)
 
     # -- phases --------------------------------------------------------------------------------------
@@ -211,6 +196,8 @@ class Attempts:
         self.accounts.phase_over(running, self._engine.now)
         if running.phase is not Phase.WAIT:
             self.work.stop(running)
+        if running.phase is Phase.RUN:
+            self._refresh(self.flows.leave(running))
         running.phase = phase
         running.turn += 1
 
@@ -231,22 +218,106 @@ class Attempts:
             self._enter(running, Phase.LEAVE)
             self._leave(running)
         elif running.phase is Phase.RUN:
+            self._checkpoint(running)
+        elif running.phase is Phase.RESTORE:
+            self._restore(running)
+        else:
+            self._saved(running)
+
+    def _checkpoint(self, running: RunningJob) -> None:
+        """A periodic checkpoint is due."""
+        saving = self._saving
+        if not saving.size_bytes(running.index):
             self._enter(running, Phase.CHECKPOINT)
             self._pause(running, self._costs.checkpoint_s, _CHECKPOINT)
+        elif saving.busy(running):  # the last one is still on its way: this one is left out
+            self._checkpoint_later(running, self._costs.checkpoint_interval_s)
+        elif saving.asynchronous:
+            self._enter(running, Phase.CHECKPOINT)
+            self._pause(running, saving.snapshot_s(running), _CHECKPOINT)
         else:
-            if running.phase is Phase.CHECKPOINT:
-                running.durable_left = running.steps_left
-            self._work(running)
+            self._enter(running, Phase.CHECKPOINT)
+            self._write(running)
+
+    def _write(self, running: RunningJob) -> None:
+        """Let a job that has stopped write its state before anything else; its phase says what comes then."""
+        turn = running.turn
+        call = (running, turn)
+        self.work.hold(running)
+        if self._saving.write(running, lambda: self._phase_over(call)):
+            self._record.log.add(self._engine.now, _CHECKPOINT, running.index, -1, math.nan)
+        else:  # no room: it goes on with the checkpoint it has
+            running.unsaved = True
+            self._engine.call_at(self._engine.now, Order.PHASE, running.index, self._phase_over, call)
+
+    def _saved(self, running: RunningJob) -> None:
+        """The pause for a checkpoint is over."""
+        size, saving = self._saving.size_bytes(running.index), self._saving
+        if size and saving.asynchronous:
+            left = running.total_left()
+            saving.write(running, lambda: self._durable(running, left))
+        elif not running.unsaved:
+            running.durable_left = running.total_left()
+        running.unsaved = False
+        self._work(running)
+
+    def _durable(self, running: RunningJob, left: float) -> None:
+        """A checkpoint that was written while its job went on is complete."""
+        if self.running.get(running.index) is running:
+            running.durable_left = left
+            done = self._inputs.steps[running.index] - left
+            self._record.log.add(self._engine.now, _DURABLE, running.index, -1, done)
 
     def _work(self, running: RunningJob) -> None:
         """Let a job make progress; its periodic checkpoint comes by its own running time."""
         self._enter(running, Phase.RUN)
-        self._make_flows(running)
+        self._refresh(self.flows.join(running))
+        self.flows.prepare(running)
         self.work.begin(running)
         interval_s = self._costs.checkpoint_interval_s
+        if interval_s is not None and not running.checkpointed:
+            running.checkpointed = True
+            interval_s += self._saving.offset_s(running.index)
+        self._checkpoint_later(running, interval_s)
+
+    def _checkpoint_later(self, running: RunningJob, interval_s: float | None) -> None:
         if interval_s is not None:
             due_s = self._engine.now + interval_s
             self._engine.call_at(due_s, Order.PHASE, running.index, self._phase_over, (running, running.turn))
+
+    # -- what changes while jobs work ------------------------------------------------------------------
+
+    def _refresh(self, changed: Iterable[RunningJob]) -> None:
+        """Make the flows of jobs anew whose caches hit otherwise now; who is done now was as fast until now."""
+        for running in changed:
+            if running.phase is Phase.RUN and running.finish_s != self._engine.now:
+                self.work.stop(running)
+                self.flows.prepare(running)
+                self.work.begin(running)
+
+    def recached(self) -> None:
+        """Objects took room from caches, or gave it back: see to who reads through them."""
+        self._refresh(self.flows.recached())
+
+    def reroute(self) -> None:
+        """Let all traffic take the ways there are now."""
+        self.flows.rerouted()
+        for running in list(self.running.values()):
+            if running.exchange is not None:
+                running.exchange = self._plans.exchange(running.index, running.placement, running.width)
+        self._refresh([job for job in self.running.values() if job.exchange is not None or job.feed_uses])
+        self._saving.reroute()
+
+    def step_by_step(self, told: bool) -> None:  # noqa: FBT001  the argument of a call at an instant
+        """Let jobs go step by step from now on, or no longer."""
+        working = [job for job in self.running.values() if job.phase is Phase.RUN]
+        working = [job for job in working if job.finish_s != self._engine.now]
+        for running in working:
+            self.work.stop(running)
+        self.work.step_by_step = told
+        for running in working:
+            self.flows.prepare(running)
+            self.work.begin(running)
 
     def idle(self, job: int) -> None:
         """Let a job that works hold its servers without progress until `resume`."""
@@ -260,28 +331,6 @@ class Attempts:
         running = self.running.get(job)
         if running is not None and running.phase is Phase.IDLE:
             self._work(running)
-
-    def _make_flows(self, running: RunningJob) -> None:
-        plan, placement = running.plan, running.placement
-        if plan.network_bytes_per_step > 0.0:
-            uses = self._inputs.network.ring_uses([server for server, _ in placement])
-            running.network = _flow(running, plan.network_bytes_per_step * plan.rate, uses)
-        if plan.stream_bytes_per_step > 0.0:
-            local = self._local[self._profile[running.index]]
-            if len(placement) == 1:
-                feed = self._single_feed(placement[0][0], local)
-            else:
-                largest = max(count for _, count in placement)
-                streams = [(server, count / largest) for server, count in placement]
-                feed = self._inputs.storage.feed_uses(self._inputs.network, streams, local)
-            running.feed = _flow(running, plan.stream_bytes_per_step * plan.rate, feed)
-
-    def _single_feed(self, server: int, local: float) -> Sequence[tuple[int, float]]:
-        uses = self._single_feeds.get((server, local))
-        if uses is None:
-            uses = tuple(self._inputs.storage.feed_uses(self._inputs.network, [(server, 1.0)], local))
-            self._single_feeds[server, local] = uses
-        return uses
 
     # -- the end of an attempt -----------------------------------------------------------------------
 
@@ -298,8 +347,12 @@ class Attempts:
         if was_running and self._is_done(running):
             self._done(running)
             return
-        saves = self._costs.on_preempt == "checkpoint" and running.steps_left < running.durable_left
-        if saves and self._costs.checkpoint_s > 0.0:
+        self._saving.drop(running)
+        saves = self._costs.on_preempt == "checkpoint" and running.total_left() < running.durable_left
+        if saves and self._saving.size_bytes(job):
+            self.leaving += 1
+            self._write(running)
+        elif saves and self._costs.checkpoint_s > 0.0:
             self.leaving += 1
             self._pause(running, self._costs.checkpoint_s, _CHECKPOINT)
         else:
@@ -308,15 +361,15 @@ class Attempts:
     def _is_done(self, running: RunningJob) -> bool:
         """Return whether a job that works is done but for the rounding of its last instant."""
         rounding_s = _ROUNDING_ULPS * math.ulp(max(1.0, self._engine.now))
-        return running.steps_left <= running.plan.rate * rounding_s
+        return running.total_left() <= running.plan.rate * rounding_s
 
     def _leave(self, running: RunningJob, *, counted: bool = True) -> None:
         """Free a preempted job's servers and let it wait again."""
         job = running.index
         if counted:
             self.leaving -= 1
-        if self._costs.on_preempt == "checkpoint":
-            running.durable_left = running.steps_left
+        if self._costs.on_preempt == "checkpoint" and not running.unsaved:
+            running.durable_left = running.total_left()
         self._count_in_vain(running)
         self.left[job] = running.durable_left
         self._close(running, _PREEMPT)
@@ -351,24 +404,37 @@ class Attempts:
         self._record.outcome[running.index] = TIMED_OUT
         self._record.end_s[running.index] = self._engine.now
         self._close(running, _KILL)
+        self._saving.forget(running.index)
         self._on_free(running.index)
+
+    def _worked(self, running: RunningJob) -> None:
+        """A job has done all of a stretch; it has left the links already."""
+        if running.later_steps <= 0.0:
+            self._refresh(self.flows.leave(running))
+            self._done(running)
+            return
+        self._refresh(self.flows.stretch_over(running))
+        self.flows.prepare(running)
+        self.work.begin(running)
 
     def _done(self, running: RunningJob) -> None:
         """All its work is done; it has left the links already."""
         job = running.index
         self.accounts.phase_over(running, self._engine.now)
         running.turn += 1
-        running.steps_left = running.durable_left = 0.0
+        running.steps_left = running.later_steps = running.durable_left = 0.0
         self._in_vain = 0
         self.left[job] = 0.0
         self._record.end_s[job] = self._engine.now
         self._close(running, _END)
+        self._saving.forget(job)
         self._on_free(job)
 
     def _close(self, running: RunningJob, kind: int) -> None:
         """Give everything back and account the attempt."""
         job, fleet = running.index, self._placer.fleet
         del self.running[job]
+        self._saving.drop(running)
         self.servers.forget(running)
         self._share_device(running, joins=False)
         self._placer.give_back(job, running.width, running.held)
@@ -392,24 +458,3 @@ class Attempts:
             elif running.phase is not Phase.WAIT:
                 running.advance(now_s)
             self.accounts.attempt(running, over=False)
-
-
-def _rescaled(plan: Plan, factor: float) -> Plan:
-    """Return a plan in steps of another width: `factor` of those make one of its own."""
-    return replace(
-        plan,
-        rate=plan.rate * factor,
-        compute_s=plan.compute_s / factor,
-        throttled_s=plan.throttled_s / factor,
-        communication_s=plan.communication_s / factor,
-        network_bytes_per_step=plan.network_bytes_per_step / factor,
-        sent_bytes_per_step=plan.sent_bytes_per_step / factor,
-        stream_bytes_per_step=plan.stream_bytes_per_step / factor,
-        input_bytes_per_step=plan.input_bytes_per_step / factor,
-        busy_energy_per_step_j=plan.busy_energy_per_step_j / factor,
-    )
-
-
-def _flow(running: RunningJob, demand: float, uses: Sequence[tuple[int, float]]) -> Flow:
-    whole = max(1, math.ceil(demand))
-    return Flow(running, whole, [(link, weight, math.ceil(weight * whole)) for link, weight in uses])

@@ -32,6 +32,7 @@ class Bundle:
         "feed",
         "finish_s",
         "held_by_feed",
+        "ident",
         "key",
         "network",
         "network_stall_s",
@@ -44,6 +45,7 @@ class Bundle:
 
     def __init__(
         self,
+        ident: int,
         key: tuple[object, ...],
         plan: Plan,
         cpu_power_w: float,
@@ -51,6 +53,7 @@ class Bundle:
         network: FlowGroup | None,
         now_s: float,
     ) -> None:
+        self.ident = ident
         self.key = key
         self.plan = plan
         self.cpu_power_w = cpu_power_w

@@ -9,10 +9,12 @@ from dcsim.engine import Engine
 from dcsim.errors import PolicyError
 from dcsim.facility.servers import quantised_w
 from dcsim.facility.sharing import SharedLinks
+from dcsim.facility.storage import StorageState
 from dcsim.policies.views import GridView, JobView
 from dcsim.simulation.admission import Admission
 from dcsim.simulation.attempts import Attempts
 from dcsim.simulation.dispatching import make_dispatch
+from dcsim.simulation.hall_events import HallEvents
 from dcsim.simulation.inputs import RunInputs
 from dcsim.simulation.kinds import LogKind, Order
 from dcsim.simulation.placing import Placer
@@ -48,7 +50,8 @@ class ClusterRun:
         self._guards = guards
         self._progress = progress
         self.engine = Engine(settle=self._settle)
-        self.links = SharedLinks(inputs.storage.capacity_bytes_per_s + inputs.network.capacity_bytes_per_s)
+        self.links = SharedLinks(inputs.links.bandwidths)
+        self.storage = StorageState(inputs.storage, len(inputs.fleet), inputs.scenario.checkpoints)
         self.fleet = inputs.fleet
         self.ended = 0
         """Jobs that ended, completed or not."""
@@ -61,10 +64,12 @@ class ClusterRun:
             self.record,
             placer,
             self.links,
+            self.storage,
             on_free=self._freed,
             on_requeue=self._requeue,
             on_sleep=self._slept,
         )
+        self._hall = HallEvents(self.engine, self.record, self.links, self.storage, self.attempts)
         self._dispatch = make_dispatch(self.engine, self.record, placer, self.attempts, grid)
         self._admission = Admission(inputs.jobs, self._admit, self._cancel)
         self._submit_s = array("d", inputs.jobs.submit_s.tobytes())
@@ -86,6 +91,7 @@ class ClusterRun:
             self._arrive_next(0)
         elif horizon_s is None:
             return 0.0
+        self._hall.start()
         self.attempts.servers.start()
         self.engine.run_calls(horizon_s, self._waiting_names)
         self.attempts.account_unfinished()
@@ -99,7 +105,10 @@ class ClusterRun:
             f"job {jobs.job_id[i]} wants {jobs.accelerators[i]} accelerators ({free} free in all)"
             for i in self._dispatch.jobs()
         ]
-        return names + [f"job {jobs.job_id[i]} waits for others" for i in self._admission.held_back()]
+        names += [f"job {jobs.job_id[i]} waits for others" for i in self._admission.held_back()]
+        if self._stop_when_done:
+            names += [f"job {jobs.job_id[i]} stands still on its servers" for i in self.attempts.running]
+        return names
 
     def _arrive_next(self, job: int) -> None:
         self.engine.call_at(self._submit_s[job], Order.ARRIVE, job, self._arrive, job)
@@ -189,6 +198,8 @@ class ClusterRun:
     def _settle(self) -> None:
         """At the end of an instant: start what fits, share the links, re-plan, log the power."""
         self._dispatch.serve()
+        if self.storage.recached:
+            self.attempts.recached()
         self.attempts.work.settle()
         it_w = self.attempts.servers.power_w + self.attempts.work.power_w
         if it_w != self._logged_w:
@@ -196,6 +207,7 @@ class ClusterRun:
         if self._guards:
             self.fleet.check()
             self.links.check()
+            self.storage.check()
 
     def _log_power(self, it_w: float) -> None:
         self._logged_w = it_w

@@ -1,9 +1,9 @@
 """What a job costs on a placement: its ideal rate, its traffic and its power, before sharing.
 
-    step time = compute / speed + ring inside the server + ring between servers
+    step time = compute / speed + exchange that computing does not hide + bubbles of a pipeline
     rate      = min(1 / step time, network share / bytes a step, feed share / bytes a step)
 
-Traffic enters the links as the average load that a job puts on them while it trains
+What is exchanged, and how long that takes alone, is said in `dcsim.simulation.exchange`. Traffic enters the links as the average load that a job puts on them while it trains
 (docs/decisions/0061-average-load.md). A kind of job of a rate table runs at its measured rate, in which
 all of this is contained (docs/decisions/0065-measured-rates.md).
 """
@@ -19,14 +19,16 @@ import numpy.typing as npt
 
 from dcsim.errors import PolicyError
 from dcsim.facility.hardware import Accelerator
-from dcsim.facility.network import ring_bytes
 from dcsim.facility.power import speed_under_cap
 from dcsim.facility.servers import Fleet
-from dcsim.spec.network import NetworkSpec
+from dcsim.policies.views import Placement
+from dcsim.simulation.exchange import Exchange, Exchanges
 from dcsim.workload.cost import StepCost, step_cost
 from dcsim.workload.distinct import distinct_rows
 from dcsim.workload.jobs import JobTable
+from dcsim.workload.layouts import layout_of
 from dcsim.workload.measured_kind import MeasuredKind, packed_layout
+from dcsim.workload.parallel import Layout
 from dcsim.workload.profile_store import JobCosts, LoadedProfile
 
 __all__ = ["CostModel", "Plan", "Shape"]
@@ -45,11 +47,10 @@ class Shape(NamedTuple):
     cap_fraction: float
     share: float
     """Part of the one device it has, 1 for whole ones."""
-    servers: int
-    largest: int
-    """Devices on the server with most of the gang."""
-    layout: tuple[int, ...] = ()
-    """Devices on each server, most first, where the cost is measured by layout; else empty."""
+    counts: tuple[int, ...]
+    """Devices on each server, in the order of ranks; most first where the cost is measured by layout."""
+    parallelism: int = -1
+    """Index into the job table's parallelism names; -1: data parallel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,9 @@ class Plan:
     throttled_s: float
     """Of a step, that a power cap adds."""
     communication_s: float
-    """Of a step, that is spent on exchange alone, with nobody else on the links."""
+    """Of a step, that is spent on exchange alone, with nobody else on the links, and on bubbles of a pipeline."""
+    hidden_s: float
+    """Of a step, exchange that computing hides."""
     network_bytes_per_step: float
     """The most that any link carries for it, and the unit of its weights on links; 0 inside one server."""
     sent_bytes_per_step: float
@@ -88,7 +91,7 @@ class CostModel:
         profiles: by name.
         catalogue: accelerators by name.
         fleet: for the accelerators there are.
-        network: for bandwidth and latency between servers.
+        exchanges: what gangs exchange over the network there is.
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class CostModel:
         profiles: Mapping[str, JobCosts],
         catalogue: Mapping[str, Accelerator],
         fleet: Fleet,
-        network: NetworkSpec,
+        exchanges: Exchanges,
     ) -> None:
         self._jobs = jobs
         self._costs = [profiles[name] for name in jobs.profile_names]
@@ -107,40 +110,81 @@ class CostModel:
         self._batches: dict[int, int] = {}
         self._catalogue = catalogue
         self._fleet = fleet
-        self._network = network
-        self._plans: dict[Shape, Plan] = {}
+        self._exchanges = exchanges
+        self._layouts = [layout_of(text) for text in jobs.parallelism_names]
+        self._plans: dict[tuple[object, ...], Plan] = {}
         self._speeds: dict[tuple[str, float], float] = {}
         self._noted: dict[int, dict[str, None]] = {}
         self.accelerators = {t.accelerator.name: t.accelerator for t in fleet.types if t.accelerator}
         """Those of the cluster, by name."""
 
-    def plan(self, shape: Shape) -> Plan:
+    def plan(self, shape: Shape, exchange: Exchange | None = None) -> Plan:
         """Return the plan of all gangs of one shape.
+
+        Args:
+            shape: of the gang.
+            exchange: where it is placed; None: as on any servers, by the bandwidth of a server alone.
 
         Raises:
             PolicyError: the cap is below what the accelerator can hold, or no progress is made on these
                 servers, by measurement.
         """
-        plan = self._plans.get(shape)
+        key = (shape, exchange and (exchange.times, exchange.together[1]))
+        plan = self._plans.get(key)
         if plan is None:
-            plan = self._make(shape)
+            plan = self._make(shape, exchange)
             if plan.rate <= 0.0:
-                name, where = self._jobs.profile_names[shape.profile], shape.layout or (shape.devices,)
-                msg = f"{name} was put on {where} {shape.accelerator}, where its measured rate is 0"
+                name = self._jobs.profile_names[shape.profile]
+                msg = f"{name} was put on {shape.counts} {shape.accelerator}, where its measured rate is 0"
                 raise PolicyError(msg)
-            self._plans[shape] = plan
+            self._plans[key] = plan
         return plan
 
     def foresee(self, shape: Shape) -> Plan:
         """Return a plan that may never be run by: it is no use of its profile."""
-        plan = self._plans.get(shape)
-        return self._make(shape) if plan is None else plan
+        plan = self._plans.get((shape, None))
+        return self._make(shape, None) if plan is None else plan
 
     def forget(self) -> None:
         """Forget which plans were asked for, as if no job had run yet."""
         self._plans.clear()
 
-    def _make(self, shape: Shape) -> Plan:
+    def exchange(self, shape: Shape, placement: Placement, flow: int) -> Exchange | None:
+        """Return what a gang exchanges on its servers; None: nothing, or nothing that is known.
+
+        Args:
+            shape: of the gang.
+            placement: (server, devices).
+            flow: tells flows apart where routes are chosen by a hash.
+        """
+        if shape.profile < 0 or shape.devices < 2:
+            return None
+        costs = self._costs[shape.profile]
+        if isinstance(costs, MeasuredKind):
+            return None
+        accelerator = self._catalogue[shape.accelerator]
+        return self._exchanges.placed(
+            costs.profile.collectives,
+            self._layout(shape),
+            self.batch(shape.profile, shape.batch),
+            placement,
+            accelerator,
+            inside_measured=self._inside_measured(costs, shape),
+            flow=flow,
+        )
+
+    def same_anywhere(self, shape: Shape) -> bool:
+        """Return whether a gang's step takes as long on any servers that hold it in the same parts."""
+        return self._exchanges.always_nominal(self._layout(shape))
+
+    def _layout(self, shape: Shape) -> Layout:
+        return self._layouts[shape.parallelism] if shape.parallelism >= 0 else Layout()
+
+    def _inside_measured(self, costs: LoadedProfile, shape: Shape) -> bool:
+        """Return whether the exchange inside a server is part of the measured time of computing."""
+        return shape.accelerator == costs.profile.device and self._layout(shape) == Layout()
+
+    def _make(self, shape: Shape, exchange: Exchange | None) -> Plan:
         if not shape.accelerator or shape.devices == 0:
             return _timed(1.0, 1.0, 0.0)
         accelerator = self._catalogue[shape.accelerator]
@@ -153,29 +197,37 @@ class CostModel:
         if isinstance(costs, MeasuredKind):
             return _measured(costs, shape, speed, busy_w)
         cost = self._step_cost(costs, accelerator, shape.devices, shape.batch)
+        if exchange is None and shape.devices > 1:
+            exchange = self._nominal(costs, shape, accelerator)
         compute_s = cost.compute_s / (speed * shape.share)
-        inside_s = (
-            ring_bytes(shape.largest, cost.intra_allreduce_bytes) / accelerator.link_bandwidth_bytes_per_s
-        )
-        sent = ring_bytes(shape.servers, cost.allreduce_bytes)
-        between_s = sent / self._network.server_bandwidth_bytes_per_s
-        between_s += 2.0 * (shape.servers - 1) * self._network.latency_s
+        waited_s = exchange.waited_s(compute_s) if exchange is not None else 0.0
         reasons = cost.reasons
         if shape.share < 1.0:
             reasons += (_in_part(self._jobs.profile_names[shape.profile]),)
         return Plan(
-            rate=1.0 / (compute_s + inside_s + between_s),
+            rate=1.0 / (compute_s + waited_s),
             compute_s=cost.compute_s / shape.share,
             throttled_s=compute_s - cost.compute_s / shape.share,
-            communication_s=inside_s + between_s,
-            network_bytes_per_step=sent,
-            sent_bytes_per_step=sent * shape.servers,
-            stream_bytes_per_step=cost.input_bytes * shape.largest / shape.devices,
+            communication_s=waited_s,
+            hidden_s=exchange.hidden_s(compute_s) if exchange is not None else 0.0,
+            network_bytes_per_step=exchange.busiest_bytes if exchange is not None else 0.0,
+            sent_bytes_per_step=exchange.sent_bytes if exchange is not None else 0.0,
+            stream_bytes_per_step=cost.input_bytes * max(shape.counts) / shape.devices,
             input_bytes_per_step=cost.input_bytes,
             busy_energy_per_step_j=busy_w * compute_s * cost.utilisation,
             busy_power_w=busy_w,
             extrapolated=bool(reasons),
             reasons=reasons,
+        )
+
+    def _nominal(self, costs: LoadedProfile, shape: Shape, accelerator: Accelerator) -> Exchange:
+        return self._exchanges.nominal(
+            costs.profile.collectives,
+            self._layout(shape),
+            self.batch(shape.profile, shape.batch),
+            shape.counts,
+            accelerator,
+            inside_measured=self._inside_measured(costs, shape),
         )
 
     def speed(self, accelerator: Accelerator, cap_fraction: float) -> float:
@@ -251,7 +303,11 @@ class CostModel:
         }
 
     def _used(self, profile: int) -> list[tuple[str, Plan]]:
-        return [(key.accelerator, plan) for key, plan in self._plans.items() if key.profile == profile]
+        return [
+            (shape.accelerator, plan)
+            for (shape, *_), plan in self._plans.items()
+            if isinstance(shape, Shape) and shape.profile == profile
+        ]
 
     def used_on(self, profile: int) -> list[str]:
         """Return the accelerators a profile was used on, sorted."""
@@ -276,10 +332,17 @@ class CostModel:
         """
         jobs, fleet = self._jobs, self._fleet
         share = np.where(np.isfinite(jobs.steps), jobs.accelerator_share, 1.0)
-        keys = (jobs.profile, jobs.batch_per_accelerator, jobs.accelerators, reference, share)
+        keys = (
+            jobs.profile,
+            jobs.batch_per_accelerator,
+            jobs.accelerators,
+            reference,
+            share,
+            jobs.parallelism,
+        )
         first, inverse = distinct_rows(*keys)
         rate, fraction = np.ones(len(first)), np.ones(len(first))
-        for row, (profile, batch, width, kind, part) in enumerate(
+        for row, (profile, batch, width, kind, part, division) in enumerate(
             zip(*(key[first].tolist() for key in keys), strict=True)
         ):
             if width == 0 or kind < 0:
@@ -287,10 +350,9 @@ class CostModel:
             server = fleet.types[kind]
             largest = min(width, server.spec.accelerators)
             name = server.accelerator.name if server.accelerator else ""
-            layout = packed_layout(width, largest)
-            known = layout if self.by_layout(profile) else ()
+            counts = packed_layout(width, largest)
             # Not kept: a plan that no job runs by is no use of its profile.
-            plan = self._make(Shape(profile, batch, width, name, 1.0, part, len(layout), largest, known))
+            plan = self._make(Shape(profile, batch, width, name, 1.0, part, counts, division), None)
             rate[row] = plan.rate
             if plan.busy_power_w > 0.0:
                 fraction[row] = min(1.0, plan.busy_energy_per_step_j * plan.rate / plan.busy_power_w)
@@ -301,7 +363,9 @@ class CostModel:
 
 def _measured(costs: MeasuredKind, shape: Shape, speed: float, busy_w: float) -> Plan:
     """Return the plan of a gang by its measured rate: its traffic is in there, and its devices never idle."""
-    found = costs.rate(shape.accelerator, shape.layout or (shape.devices,), shape.batch)
+    found = costs.rate(
+        shape.accelerator, shape.counts if costs.table.layouts != "any" else (shape.devices,), shape.batch
+    )
     rate = found.steps_per_s * speed * shape.share
     where = f"{costs.kind} on {shape.accelerator}"
     reasons: tuple[str, ...] = (f"{where}: {found.reason}",) if found.extrapolated else ()
@@ -325,6 +389,7 @@ def _timed(rate: float, speed: float, busy_w: float, reasons: tuple[str, ...] = 
         compute_s=step_s * speed,
         throttled_s=step_s - step_s * speed,
         communication_s=0.0,
+        hidden_s=0.0,
         network_bytes_per_step=0.0,
         sent_bytes_per_step=0.0,
         stream_bytes_per_step=0.0,

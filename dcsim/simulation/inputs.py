@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import cast
@@ -18,6 +18,7 @@ from dcsim.facility.servers import Fleet
 from dcsim.facility.storage import Storage
 from dcsim.policies import EnergyPolicy, JobsView, OrderingPolicy, PlacementPolicy, make_policy
 from dcsim.simulation.costing import CostModel
+from dcsim.simulation.hall_links import HallLinks, build_links
 from dcsim.simulation.suitable import allowed_servers, on_suitable_types, reference_types
 from dcsim.spec.scenario import MAX_HORIZON_S, Scenario
 from dcsim.units import Quantity, format_quantity
@@ -62,8 +63,7 @@ class RunInputs:
     base_dir: Path
     catalogue: Mapping[str, Accelerator]
     fleet: Fleet
-    network: Network
-    storage: Storage
+    links: HallLinks
     jobs: JobTable
     profiles: Mapping[str, JobCosts]
     policies: Policies
@@ -76,6 +76,24 @@ class RunInputs:
     allowed: tuple[tuple[Bools, ...], ...]
     """For each type constraint (the last: none) the masks of servers to try, one accelerator type each."""
     cpu_memory_binding: bool
+    same_anywhere: bool
+    """Whether the exchange of every gang takes as long on any servers that hold it in the same parts."""
+    network_shares: tuple[float, ...]
+    """Of full links, for each tenant of the job table."""
+
+    def network_share(self, job: int) -> float:
+        """Return what a job's flows count on full links, against 1 for others."""
+        return self.network_shares[int(self.jobs.tenant[job])]
+
+    @property
+    def network(self) -> Network:
+        """The network between servers."""
+        return self.links.network
+
+    @property
+    def storage(self) -> Storage:
+        """Where jobs read and write."""
+        return self.links.storage
 
 
 def prepare(
@@ -96,11 +114,9 @@ def prepare(
     models = catalogue(scenario)
     _known_accelerators(scenario, models)
     fleet = Fleet(scenario.cluster, models)
-    given = dict(profiles or {})
     wanted = used_profiles(scenario) if jobs is None else jobs.profile_names
-    missing = [name for name in wanted if name not in given]
-    reads = missing or (jobs is None and scenario.rates is not None)
-    loaded = {**(load_profiles(missing, scenario, base_dir) if reads else {}), **given}
+    rates = jobs is None and scenario.rates is not None
+    loaded = _loaded(scenario, base_dir, wanted, profiles or {}, rates=rates)
     if jobs is None:
         jobs = build_jobs(scenario, seed, base_dir, loaded, models, fleet.accelerators)
     else:
@@ -110,7 +126,8 @@ def prepare(
     if binding:
         jobs = _with_host_share(jobs, fleet)
     policies = policies or _policies(scenario)
-    costs = CostModel(jobs, loaded, models, fleet, scenario.network)
+    links = build_links(scenario, fleet, base_dir)
+    costs = CostModel(jobs, loaded, models, fleet, links.exchanges)
     allowed = allowed_servers(jobs, fleet)
     steps, ideal_s, fraction = costs.ideals(reference_types(jobs, fleet, allowed, costs))
     _refuse_endless(scenario, jobs, ideal_s)
@@ -124,8 +141,7 @@ def prepare(
         base_dir=base_dir,
         catalogue=models,
         fleet=fleet,
-        network=Network(scenario.network, fleet.rack, first_link=1 + len(fleet)),
-        storage=Storage(scenario.storage, len(fleet)),
+        links=links,
         jobs=jobs,
         profiles=loaded,
         policies=policies,
@@ -137,7 +153,23 @@ def prepare(
         cap_fraction=caps,
         allowed=allowed,
         cpu_memory_binding=binding,
+        same_anywhere=links.exchanges.uniform and bool((jobs.parallelism < 0).all()),
+        network_shares=_network_shares(scenario, jobs),
     )
+
+
+def _loaded(
+    scenario: Scenario, base_dir: Path, wanted: Iterable[str], given: Mapping[str, JobCosts], *, rates: bool
+) -> dict[str, JobCosts]:
+    """Return the costs of jobs by name: those given, and of the others those wanted; with `rates` a table's, too."""
+    missing = [name for name in wanted if name not in given]
+    read = load_profiles(missing, scenario, base_dir) if missing or rates else {}
+    return {**read, **given}
+
+
+def _network_shares(scenario: Scenario, jobs: JobTable) -> tuple[float, ...]:
+    shares = {tenant.name: tenant.network_share for tenant in scenario.tenants}
+    return tuple(shares.get(name, 1.0) for name in jobs.tenant_names)
 
 
 def _refuse_caps(scenario: Scenario, policies: Policies, caps: Floats, costs: CostModel) -> None:

@@ -10,16 +10,22 @@ __all__ = ["EVENT_KINDS", "RELEASES", "LogKind", "Order"]
 class Order(IntEnum):
     """At one instant, lower values happen first: what frees comes before what takes."""
 
-    FINISH = 0
-    PHASE = 1
+    LINK = 0
+    """A link fails, is degraded or repaired: what crosses it at that instant does so as it is from then on."""
+    TRANSFER = 1
+    """Bytes have arrived; a step or a checkpoint may be over with them."""
+    STEP = 2
+    """A part of a step that is told by itself is over."""
+    FINISH = 3
+    PHASE = 4
     """A restore or a checkpoint is over, or a checkpoint is due."""
-    LIMIT = 2
+    LIMIT = 5
     """A wall-time limit is reached: after FINISH, so that who is done in time is done."""
-    AWAKE = 3
-    SLEEP = 4
-    ELIGIBLE = 5
-    ARRIVE = 6
-    ROUND = 7
+    AWAKE = 6
+    SLEEP = 7
+    ELIGIBLE = 8
+    ARRIVE = 9
+    ROUND = 10
     """A scheduling round begins: it sees all that happened at its instant."""
 
 
@@ -53,6 +59,16 @@ class LogKind(IntEnum):
     """A job stops to write a checkpoint [s, how long that takes]."""
     CANCEL = 12
     """A job will never start, for one it waits for was not completed [row of that job]."""
+    LINK = 13
+    """A link of the network, its number in place of the server, changed [part of its bandwidth it has now]."""
+    DURABLE = 14
+    """A checkpoint that was written while the job went on is safe [steps that a restart begins after]."""
+    DISK_FULL = 15
+    """There was no room for a checkpoint or a data set [bytes that did not fit]."""
+    DATA_SERVER = 16
+    """A data server of the file system failed, its number in place of the server [bytes to be rebuilt]."""
+    REBUILT = 17
+    """What a failed data server held is whole again on the others, its number in place of the server [bytes sent]."""
 
 
 EVENT_KINDS = tuple(kind.name.lower() for kind in LogKind)

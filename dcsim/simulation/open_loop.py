@@ -43,7 +43,8 @@ def open_loop_applies(inputs: RunInputs) -> bool:
 
     Whole accelerators only, nothing else to run out of; a built-in placement that is decided on an
     index; an order known beforehand; servers that never sleep; no job held back, limited in time,
-    elastic, in an array or after another; no start-up time, no periodic checkpoints.
+    elastic, in an array or after another; no start-up time, no periodic checkpoints; links as they were built,
+    and input that nothing but them limits.
     """
     jobs, policies = inputs.jobs, inputs.policies
     ordering, energy, rules = policies.ordering, policies.energy, inputs.scenario.preemption
@@ -64,6 +65,24 @@ def open_loop_applies(inputs: RunInputs) -> bool:
         and not jobs.after
         and not bool(((jobs.array >= 0) & (jobs.array_limit > 0)).any())
         and not bool((jobs.max_accelerators > 0).any())
+        and _plain_traffic(inputs)
+    )
+
+
+def _plain_traffic(inputs: RunInputs) -> bool:
+    """Return whether what jobs put on links follows from their plans and servers alone."""
+    scenario, jobs, storage = inputs.scenario, inputs.jobs, inputs.storage
+    network, shared, links = scenario.network, scenario.storage.shared, storage.links
+    return (
+        inputs.network.is_tree
+        and network.traffic == "fluid"
+        and not network.events
+        and not shared.failures
+        and not any(inputs.links.fabric_bound)
+        and scenario.storage.cache is None
+        and shared.client_bandwidth_bytes_per_s is None
+        and not bool((jobs.dataset >= 0).any())
+        and not (links.metadata or links.data_server_read or links.disk_read_operations)
     )
 
 
@@ -115,6 +134,7 @@ class OpenLoop:
         self._completed = 0
         self._booked = 0
         """Bytes/s that running jobs want of the shared file system."""
+        self._contention = inputs.scenario.network.contention
         self._capacity = inputs.storage.capacity_bytes_per_s[inputs.storage.shared_link]
 
     def run(self) -> bool:
@@ -185,7 +205,7 @@ class OpenLoop:
             at: Site | Gang
             if server >= 0:
                 if site.number < 0:
-                    self.kinds.settle_site(kind, site)
+                    self.kinds.settle_site(kind, site, server)
                 index.take(server, need)
                 self.server[job] = server
                 at = site
@@ -198,7 +218,7 @@ class OpenLoop:
                 at = self.kinds.gang(kind, site, placement)
             self.where[job] = at
             self._booked += at.usage
-            if self._booked > self._capacity:
+            if self._booked > self._capacity and self._contention:
                 raise _OverbookedError
             self.start_s[job] = now_s
             self.told.append((job << 2) + GRANT)

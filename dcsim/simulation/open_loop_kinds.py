@@ -46,6 +46,7 @@ class JobKind:
     profile: int
     batch: int
     cap_fraction: float
+    parallelism: int
     sites: tuple[Site, ...]
     """To be tried in this order."""
 
@@ -73,9 +74,12 @@ class KindTable:
         jobs, fleet = inputs.jobs, inputs.fleet
         self.plans: list[Plan] = []
         """By number."""
+        self.shapes: list[Shape] = []
+        """Of the plans."""
         self.profile_of: list[int] = []
         """Profile of each plan."""
-        self._numbers: dict[Shape, int] = {}
+        self._numbers: dict[int, int] = {}
+        """Identity of a plan -> its number."""
         workload = inputs.scenario.workload
         given = workload.dataset_bytes if isinstance(workload, TraceWorkloadSpec) else None
         self.local = [
@@ -98,59 +102,63 @@ class KindTable:
             inputs.cap_fraction,
             jobs.max_servers,
             jobs.accelerator_types,
+            jobs.parallelism,
         )
         first, self.of_job = distinct_rows(*columns)
         self.kinds = [self._kind(*(column[row].item() for column in columns)) for row in first.tolist()]
 
     def _kind(
-        self, profile: int, batch: int, need: int, cap_fraction: float, limit: int, constraint: int
+        self,
+        profile: int,
+        batch: int,
+        need: int,
+        cap_fraction: float,
+        limit: int,
+        constraint: int,
+        parallelism: int,
     ) -> JobKind:
         found = [self._indexes[id(mask)] for mask in self._inputs.allowed[constraint]]
         sites = tuple(Site(index, accelerator) for index, accelerator in found)
-        return JobKind(need, limit, profile, batch, cap_fraction, sites)
+        return JobKind(need, limit, profile, batch, cap_fraction, parallelism, sites)
 
     def kind_of_jobs(self) -> list[JobKind]:
         """Return the kind of each job."""
         return [self.kinds[number] for number in self.of_job.tolist()]
 
-    def settle_site(self, kind: JobKind, site: Site) -> None:
-        """Find what a job of this kind gets on one server of a type."""
-        site.number = self._number(kind, site.accelerator, (kind.need,))
+    def settle_site(self, kind: JobKind, site: Site, server: int) -> None:
+        """Find what a job of this kind gets on one server of a type, such as this one."""
+        site.number = self._number(kind, site.accelerator, (kind.need,), ((server, kind.need),))
         plan = self.plans[site.number]
         site.rate = plan.rate
         site.usage = self._usage(kind, plan, (1.0,))
 
     def gang(self, kind: JobKind, site: Site, placement: Placement) -> Gang:
         """Return a job of this kind on these servers."""
-        counts = [count for _, count in placement]
+        counts = tuple([count for _, count in placement])
+        if self._inputs.costs.by_layout(kind.profile):
+            counts = tuple(sorted(counts, reverse=True))
         largest = max(counts)
-        measured = self._inputs.costs.by_layout(kind.profile)
-        layout = tuple(sorted(counts, reverse=True)) if measured else (len(counts), largest)
-        number = site.plans.get(layout)
+        number = site.plans.get(counts)
         if number is None:
-            number = site.plans[layout] = self._number(kind, site.accelerator, tuple(counts))
+            number = self._number(kind, site.accelerator, counts, placement)
+            if self._inputs.same_anywhere:
+                site.plans[counts] = number
         plan = self.plans[number]
-        usage = self._usage(kind, plan, [count / largest for count in counts])
+        usage = self._usage(kind, plan, [count / largest for _, count in placement])
         return Gang(site.index, placement, number, plan.rate, usage)
 
-    def _number(self, kind: JobKind, accelerator: str, counts: tuple[int, ...]) -> int:
+    def _number(self, kind: JobKind, accelerator: str, counts: tuple[int, ...], placement: Placement) -> int:
         costs = self._inputs.costs
-        layout = tuple(sorted(counts, reverse=True)) if costs.by_layout(kind.profile) else ()
         shape = Shape(
-            kind.profile,
-            kind.batch,
-            kind.need,
-            accelerator,
-            kind.cap_fraction,
-            1.0,
-            len(counts),
-            max(counts),
-            layout,
+            kind.profile, kind.batch, kind.need, accelerator, kind.cap_fraction, 1.0, counts, kind.parallelism
         )
-        number = self._numbers.get(shape)
+        exchange = None if costs.same_anywhere(shape) else costs.exchange(shape, placement, 0)
+        plan = costs.plan(shape, exchange)
+        number = self._numbers.get(id(plan))
         if number is None:
-            number = self._numbers[shape] = len(self.plans)
-            self.plans.append(costs.plan(shape))
+            number = self._numbers[id(plan)] = len(self.plans)
+            self.plans.append(plan)
+            self.shapes.append(shape)
             self.profile_of.append(kind.profile)
         return number
 

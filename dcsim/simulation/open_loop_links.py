@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.simulation.inputs import RunInputs
+from dcsim.simulation.open_loop_gangs import GangWeights
 
 __all__ = ["GrantRows", "links_hold"]
 
@@ -39,7 +40,9 @@ class GrantRows:
     freed: Ints
     """(R,) when, as `granted`; -1: not in this run."""
     network: Floats
-    """(R,) whole bytes/s the gang sends from each of its servers to the next; 0: none."""
+    """(R,) whole bytes/s the gang puts on its busiest link; 0: none."""
+    weights: GangWeights
+    """Of that, on each of its links."""
     feed: Floats
     """(R,) whole bytes/s its largest server reads; 0: none."""
     local: Floats
@@ -50,26 +53,34 @@ def links_hold(inputs: RunInputs, rows: GrantRows) -> bool:
     """Return whether no link but the shared file system's was ever asked for more than it gives.
 
     Usages are weighed and rounded as flows are (`dcsim.facility.storage`, `dcsim.facility.network`).
-    What a server or a leaf sends is part of what it is sent, over links as wide, so it need not be looked at.
     """
-    if not len(rows.gang):
+    if not len(rows.gang) or not inputs.scenario.network.contention:
         return True
     fleet, storage, network = inputs.fleet, inputs.storage, inputs.network
-    capacity = np.array(storage.capacity_bytes_per_s + network.capacity_bytes_per_s)
+    capacity = np.array(inputs.links.bandwidths)
     largest = np.maximum.reduceat(rows.count, np.flatnonzero(np.diff(rows.gang, prepend=-1)))[rows.gang]
     weight = rows.count / largest
     disk = np.ceil(weight * rows.local * rows.feed)
-    down = rows.network + np.ceil(weight * (1.0 - rows.local) * rows.feed)
+    sent = np.ceil(rows.weights.server_up * rows.network)
+    down = np.ceil(rows.weights.server_down * rows.network)
+    down += np.ceil(weight * (1.0 - rows.local) * rows.feed)
     devices = fleet.total.astype(np.float64)
     of_disks, of_servers = capacity[np.array(storage.disk_links)], capacity[np.array(network.server_down)]
     holds = _holds(_Uses(rows.server, disk, rows.count, rows.granted, rows.freed), devices, of_disks)
-    holds = holds and _holds(
-        _Uses(rows.server, down, rows.count, rows.granted, rows.freed), devices, of_servers
-    )
+    for usage in (down, sent):
+        uses = _Uses(rows.server, usage, rows.count, rows.granted, rows.freed)
+        holds = holds and _holds(uses, devices, of_servers)
     if not holds or network.tiers == 1:
         return holds
     in_rack = np.bincount(fleet.rack, weights=devices).astype(np.float64)
-    return _holds(_leaf_uses(rows, fleet.rack, weight), in_rack, capacity[np.array(network.leaf_down)])
+    of_leaves = capacity[np.array(network.leaf_down)]
+    return all(
+        _holds(_leaf_uses(rows, fleet.rack, weights, streams), in_rack, of_leaves)
+        for weights, streams in (
+            (rows.weights.leaf_down, weight),
+            (rows.weights.leaf_up, np.zeros_like(weight)),
+        )
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +96,16 @@ class _Uses:
     freed: Ints
 
 
-def _leaf_uses(rows: GrantRows, rack_of: Ints, weight: Floats) -> _Uses:
-    """Return what comes down to each rack: rows of one gang in one rack are next to each other."""
+def _leaf_uses(rows: GrantRows, rack_of: Ints, exchange: Floats, weight: Floats) -> _Uses:
+    """Return what crosses the link of each rack, one way: rows of one gang in one rack are next to each other."""
     rack = rack_of[rows.server]
     new = np.flatnonzero(np.diff(rows.gang, prepend=-1) | np.diff(rack, prepend=-1))
     group = np.zeros(len(rack), dtype=np.int64)
     group[new[1:]] = 1
     group = np.cumsum(group)
-    gang = rows.gang[new]
-    crosses = np.bincount(gang)[gang] > 1
     # One after the other, as a flow adds up its streams.
     streams = np.bincount(group, weights=weight)
-    usage = np.where(crosses, rows.network[new], 0.0)
+    usage = np.ceil(exchange[new] * rows.network[new])
     usage += np.ceil(streams * (1.0 - rows.local[new]) * rows.feed[new])
     devices = np.bincount(group, weights=rows.count).astype(np.int64)
     return _Uses(rack[new], usage, devices, rows.granted[new], rows.freed[new])

@@ -16,8 +16,10 @@ from dcsim.facility.servers import quantised_w
 from dcsim.simulation.inputs import RunInputs
 from dcsim.simulation.kinds import LogKind
 from dcsim.simulation.open_loop import END, GRANT, SUBMIT, OpenLoop, open_loop_applies
+from dcsim.simulation.open_loop_gangs import gang_weights
 from dcsim.simulation.open_loop_kinds import Gang
 from dcsim.simulation.open_loop_links import GrantRows, links_hold
+from dcsim.simulation.open_loop_traffic import GangTraffic, log_traffic
 from dcsim.simulation.record import RunRecord
 
 __all__ = ["run_open_loop"]
@@ -77,6 +79,11 @@ class _Columns:
         """(N,) number of the plan; -1: not started, then what is read from the columns of plans is not used."""
         self._plans = loop.kinds.plan_columns()
         self._parts([a for a in at if isinstance(a, Gang)])
+        self._first = np.append(0, np.cumsum(self._sizes))
+        """(G + 1,) where the parts of each gang begin."""
+        self._weights = gang_weights(
+            inputs, loop.kinds.shapes, plan[self._starts], self._first, self._server, self._count
+        )
 
     def _parts(self, gangs: list[Gang]) -> None:
         """Lay out the parts of all gangs, one on each of its servers, in the order of their grants."""
@@ -113,6 +120,7 @@ class _Columns:
             end_s = np.where(self._ended, self._start_s + inputs.steps / rate, np.nan)
             power_w = self._power_w(rate)
             self._work(record, end_s, power_w, rate)
+            self._carry(record, end_s, rate)
         record.start_s, record.end_s = _doubles(self._start_s), _doubles(end_s)
         submit_s = inputs.jobs.submit_s
         until_s = np.where(self._plan >= 0, self._start_s, np.maximum(record.now_s, submit_s))
@@ -138,6 +146,7 @@ class _Columns:
             granted=self._granted_at[gang],
             freed=self._freed_at[gang],
             network=network[gang],
+            weights=self._weights,
             feed=feed[gang],
             local=plans["local"][plan][gang],
         )
@@ -202,6 +211,29 @@ class _Columns:
         racks = np.zeros(len(rate), dtype=np.int64)
         racks[self._starts] = np.add.reduceat(new, first, dtype=np.int64)
         record.racks_used = _ints(racks)
+
+    def _carry(self, record: RunRecord, end_s: Floats, rate: Floats) -> None:
+        """Log what crossed the links: who ended in the order of the ends, then who goes on in that of the starts."""
+        starts, jobs = self._starts, self._inputs.jobs
+        until_s = np.where(self._ended, end_s, record.now_s)[starts]
+        run_s = until_s - self._start_s[starts]
+        ended = self._freed_at >= 0
+        order = np.concatenate(
+            [np.flatnonzero(ended)[np.argsort(self._freed_at[ended], kind="stable")], np.flatnonzero(~ended)]
+        )
+        gangs = GangTraffic(
+            order=order,
+            tenant=jobs.tenant[starts],
+            start_s=self._start_s[starts],
+            end_s=until_s,
+            steps=np.minimum(self._inputs.steps[starts], rate[starts] * run_s),
+            network_bytes_per_step=self._of_plan("network_bytes_per_step")[starts],
+            stream_bytes_per_step=self._of_plan("stream_bytes_per_step")[starts],
+            local=self._plans["local"][self._plan[starts]],
+        )
+        log_traffic(
+            record.traffic, self._inputs, gangs, self._weights, self._first, self._server, self._count
+        )
 
     def _tell(self, record: RunRecord, time_s: Floats) -> None:
         """Fill in the log: a row an event, for grants one a server."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -65,20 +65,25 @@ def _demand(inputs: RunInputs, *, one_type: bool) -> DemandView:
 
 
 def _loads_of(inputs: RunInputs, links: SharedLinks) -> Callable[[], tuple[Floats, Floats]]:
-    """Return what gives the load now of each server's link and each rack's uplink, 0..1."""
-    network, racks = inputs.network, len(inputs.fleet.rack_start)
-    capacity = np.array(links.capacity)
+    """Return what gives the load now of each server's links and each rack's uplink, 0..1.
 
-    def busier(up: Sequence[int], down: Sequence[int], carried: Floats) -> Floats:
-        both = [carried[way.start : way.stop] for way in (up, down) if isinstance(way, range)]
-        return cast("Floats", np.minimum(1.0, np.maximum(*both)))
+    Of several links of a server (rails, neighbours in a torus) the busiest counts; racks have an uplink of
+    their own in a fat-tree of bundles only.
+    """
+    network, servers, racks = inputs.network, len(inputs.fleet), len(inputs.fleet.rack_start)
+    own = [(server, *pair) for server in range(servers) for pair in network.own_links(server)]
+    owner, out, into = np.array(own, dtype=np.int64).reshape(-1, 3).T
+    of_leaves = np.array([network.leaf_up, network.leaf_down], dtype=np.int64)
 
     def loads() -> tuple[Floats, Floats]:
-        booked = np.array(links.booked, dtype=np.float64)
-        carried = np.divide(booked, capacity, out=np.zeros(len(capacity)), where=np.isfinite(capacity))
-        servers = busier(network.server_up, network.server_down, carried)
-        if not len(network.leaf_up):  # in a star racks have no uplinks
-            return servers, np.zeros(racks)
-        return servers, busier(network.leaf_up, network.leaf_down, carried)
+        booked, capacity = np.array(links.booked, dtype=np.float64), np.array(links.capacity)
+        # A link that has failed is full, one without a limit is empty.
+        carried = np.where(capacity > 0.0, 0.0, 1.0)
+        np.divide(booked, capacity, out=carried, where=np.isfinite(capacity) & (capacity > 0.0))
+        carried = np.minimum(1.0, carried)
+        of_servers = np.zeros(servers)
+        np.maximum.at(of_servers, owner, np.maximum(carried[out], carried[into]))
+        uplinks = carried[of_leaves].max(axis=0) if network.leaf_up else np.zeros(racks)
+        return of_servers, uplinks
 
     return loads

@@ -1,17 +1,21 @@
-"""The progress of running jobs: alone at their own rate, or in bundles while links are overbooked."""
+"""The progress of running jobs: alone at their own rate, in bundles while links are overbooked, or step by step."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import count
 from typing import cast
 
 from dcsim.engine import Engine, EventLog
 from dcsim.facility.servers import quantised_w
-from dcsim.facility.sharing import FlowGroup, SharedLinks
+from dcsim.facility.sharing import Flow, FlowGroup, SharedLinks
 from dcsim.simulation.bundle import Bundle
 from dcsim.simulation.kinds import LogKind, Order
 from dcsim.simulation.running import RunningJob
+from dcsim.simulation.stepping import Stepping
+from dcsim.simulation.traffic_log import TrafficLog
+from dcsim.simulation.transfers import Transfer, Transfers
 
 __all__ = ["Progress"]
 
@@ -25,6 +29,8 @@ class Progress:
         engine: for the time and the calls at which jobs finish.
         links: what their flows share.
         log: gets a row when a job is back at its own rate; those of starved links are too many to log.
+        traffic: is told what crosses which links.
+        contention: whether links are shared at all.
         on_finish: called with a job whose work is done.
     """
 
@@ -33,15 +39,24 @@ class Progress:
         engine: Engine,
         links: SharedLinks,
         log: EventLog,
+        traffic: TrafficLog,
+        *,
+        contention: bool,
         on_finish: Callable[[RunningJob], object],
     ) -> None:
         self._engine = engine
         self._links = links
         self._log = log
+        self._traffic = traffic
         self._on_finish = on_finish
         self._fresh: list[RunningJob] = []
         self._bundles: dict[tuple[object, ...], Bundle] = {}
+        self._idents = count()
         self._stale: dict[Bundle, None] = {}
+        self.transfers = Transfers(engine, links, contention=contention, on_stretch=self._sent)
+        self._stepping = Stepping(engine, self.transfers, traffic, self._add_power, self._step_by_step_done)
+        self.step_by_step = False
+        """Whether jobs that begin to work do so step by step."""
         self._uncalled = False
         """Whether the first bundle to finish may have no call."""
         self.power_w = 0.0
@@ -49,10 +64,14 @@ class Progress:
 
     def begin(self, running: RunningJob) -> None:
         """Let a job, and its flows if it has any, work from this instant on."""
+        running.working = True
+        if self.step_by_step and (running.exchange is not None or running.feed_uses):
+            running.network = running.feed = None
+            self._stepping.begin(running)
+            return
         for flow in (running.network, running.feed):
             if flow is not None:
                 self._links.add(flow)
-        running.working = True
         running.finish_s = -1.0
         self._fresh.append(running)
 
@@ -73,11 +92,10 @@ class Progress:
                 if running.working:  # else it was stopped at the instant it began
                     self._put(running)
         if regrouped:
-            # A job with two regrouped flows moves once; the fresh ones are in place already.
-            for owner in dict.fromkeys(flow.owner for flow in regrouped):
-                self._put(cast("RunningJob", owner))
+            self._move(regrouped)
         for group in changed:
-            self._stale.update(group.users)
+            self._hear(group)
+        self.transfers.settle()
         if self._stale:
             for bundle in self._stale:
                 self._replan(bundle)
@@ -87,9 +105,28 @@ class Progress:
             self._uncalled = False
             self._call_first()
 
+    def _move(self, regrouped: list[Flow]) -> None:
+        """Put the owners of flows where their groups are; a job with two such flows moves once."""
+        for owner in dict.fromkeys(flow.owner for flow in regrouped):
+            if isinstance(owner, Transfer):
+                self.transfers.regrouped(owner)
+            else:  # the fresh ones are in place already
+                self._put(cast("RunningJob", owner))
+
+    def _hear(self, group: FlowGroup) -> None:
+        """A group of flows has a new rate."""
+        for user in group.users:
+            if isinstance(user, Transfer):
+                self.transfers.replan(user)
+            else:
+                self._stale[user] = None
+
     def stop(self, running: RunningJob) -> None:
         """Take a job out, its steps and energy accounted up to now."""
-        self._detach(running)
+        if running in self._stepping:
+            self._stepping.stop(running)
+        else:
+            self._detach(running)
         for flow in (running.network, running.feed):
             if flow is not None:
                 self._links.remove(flow)
@@ -99,22 +136,29 @@ class Progress:
         running.finish_s = math.inf
 
     def account(self, running: RunningJob) -> None:
-        """Bring the steps and energy of a job that goes on up to now."""
-        if running.bundle is None:
-            running.advance(self._engine.now)
+        """Bring the steps, energy and traffic of a job that goes on up to now."""
+        now_s, bundle = self._engine.now, running.bundle
+        if running in self._stepping:
+            self._stepping.account(running)
+        elif bundle is None:
+            self._tell_alone(running)
+            running.advance(now_s)
         else:
-            bundle = running.bundle
-            self._advance(bundle)
+            bundle.advance(now_s)
+            self._tell_bundled(running, bundle)
             bundle.leave(running)
             bundle.join(running)
 
     def steps_left(self, running: RunningJob) -> float:
         """Return the steps that a job has left now, without touching its books."""
         now_s, bundle = self._engine.now, running.bundle
+        if running in self._stepping:
+            return self._stepping.steps_left(running) + running.later_steps
         if bundle is not None:
             done = bundle.steps + bundle.rate * max(0.0, now_s - bundle.since_s)
-            return max(0.0, running.target_steps - done)
-        return max(0.0, running.steps_left - running.rate * max(0.0, now_s - running.since_s))
+            return max(0.0, running.target_steps - done) + running.later_steps
+        done = running.rate * max(0.0, now_s - running.since_s)
+        return max(0.0, running.steps_left - done) + running.later_steps
 
     # -- alone or in a bundle ----------------------------------------------------------------------
 
@@ -133,11 +177,15 @@ class Progress:
         self._detach(running)
         bundle = self._bundles.get(key)
         if bundle is None:
-            bundle = Bundle(key, running.plan, running.cpu_power_w, feed, network, self._engine.now)
+            bundle = Bundle(
+                next(self._idents), key, running.plan, running.cpu_power_w, feed, network, self._engine.now
+            )
+            self._traffic.clock(bundle.ident, self._engine.now, 0.0)
             self._bundles[key] = bundle
             for group in self._groups(bundle):
                 group.users[bundle] = None
-        self._advance(bundle)
+        bundle.advance(self._engine.now)
+        running.stretch_s = self._engine.now
         bundle.join(running)
         running.finish_s = math.inf
         self.power_w += bundle.power_w
@@ -150,7 +198,7 @@ class Progress:
         running.rate = plan.rate
         running.power_w = quantised_w(running.cpu_power_w + plan.busy_energy_per_step_j * plan.rate)
         self.power_w += running.power_w
-        running.since_s = now_s
+        running.since_s = running.stretch_s = now_s
         running.finish_s = now_s + running.steps_left / plan.rate
         self._engine.call_at(running.finish_s, Order.FINISH, running.index, self._finish, running)
 
@@ -158,11 +206,13 @@ class Progress:
         """Take a job out of where it is, accounted up to now; its power leaves the total."""
         bundle = running.bundle
         if bundle is None:
+            self._tell_alone(running)
             running.advance(self._engine.now)
             self.power_w -= running.power_w
             running.power_w = running.rate = 0.0
             return
-        self._advance(bundle)
+        bundle.advance(self._engine.now)
+        self._tell_bundled(running, bundle)
         bundle.leave(running)
         self.power_w -= bundle.power_w
         if bundle.count:
@@ -178,14 +228,47 @@ class Progress:
     def _groups(bundle: Bundle) -> list[FlowGroup]:
         return [group for group in (bundle.feed, bundle.network) if group is not None]
 
-    # -- bundles -----------------------------------------------------------------------------------
+    # -- what crosses the links ----------------------------------------------------------------------
 
-    def _advance(self, bundle: Bundle) -> None:
-        bundle.advance(self._engine.now)
+    def _tell_alone(self, running: RunningJob) -> None:
+        """Log what a job alone has sent since it began to be so, before it is advanced to now."""
+        now_s, start_s = self._engine.now, running.stretch_s
+        if running.told and running.rate > 0.0 and now_s > start_s:
+            steps = min(running.steps_left, running.rate * (now_s - running.since_s))
+            for uses, bytes_per_step in running.told:
+                self._traffic.stint(start_s, now_s, uses, bytes_per_step * steps)
+            running.stretch_s = now_s
+
+    def _tell_bundled(self, running: RunningJob, bundle: Bundle) -> None:
+        """Log what a job has sent since it joined its bundle, which stands at now."""
+        now_s, start_s = self._engine.now, running.stretch_s
+        if now_s > start_s:
+            self._traffic.clock(bundle.ident, now_s, bundle.steps)
+            for uses, bytes_per_step in running.told:
+                self._traffic.stint_on_clock(bundle.ident, start_s, now_s, uses, bytes_per_step)
+            running.stretch_s = now_s
+
+    def _sent(self, transfer: Transfer, start_s: float, sent_bytes: float) -> None:
+        if transfer.told >= 0:
+            self._traffic.stint(start_s, self._engine.now, transfer.told, sent_bytes)
+
+    # -- step by step ----------------------------------------------------------------------------------
+
+    def _add_power(self, change_w: float) -> None:
+        self.power_w += change_w
+
+    def _step_by_step_done(self, running: RunningJob) -> None:
+        running.working = False
+        running.network = running.feed = None
+        running.finish_s = math.inf
+        self._on_finish(running)
+
+    # -- bundles -----------------------------------------------------------------------------------
 
     def _replan(self, bundle: Bundle) -> None:
         now_s = self._engine.now
         bundle.advance(now_s)
+        self._traffic.clock(bundle.ident, now_s, bundle.steps)
         self.power_w += bundle.set_rate() * bundle.count
         first = bundle.first()
         if first is None or bundle.rate <= 0.0:

@@ -73,9 +73,10 @@ class Rates:
         profile, batch = int(jobs.profile[row]), int(jobs.batch_per_accelerator[row])
         share, asked = float(jobs.accelerator_share[row]), int(jobs.accelerators[row])
         noise = float(jobs.noise_scale_samples[row])
-        key = (profile, batch, width, asked, kind, share, -1.0 if math.isnan(noise) else noise)
+        division = int(jobs.parallelism[row])
+        key = (profile, batch, width, asked, kind, share, -1.0 if math.isnan(noise) else noise, division)
         if key not in self._known:
-            self._known[key] = self._rate(profile, batch, width, asked, kind, share, noise)
+            self._known[key] = self._rate(profile, batch, width, asked, kind, share, noise, division)
         return self._known[key]
 
     def _holds(self, row: int, width: int, kind: int) -> bool:
@@ -102,20 +103,19 @@ class Rates:
         return self._held[key]
 
     def _rate(
-        self, profile: int, batch: int, width: int, asked: int, kind: int, share: float, noise: float
+        self,
+        profile: int,
+        batch: int,
+        width: int,
+        asked: int,
+        kind: int,
+        share: float,
+        noise: float,
+        division: int,
     ) -> float:
         costs, largest = self._inputs.costs, min(width, self._largest[kind])
-        layout = packed_layout(width, largest)
         shape = Shape(
-            profile,
-            batch,
-            width,
-            self.types[kind],
-            1.0,
-            share,
-            len(layout),
-            largest,
-            layout if costs.by_layout(profile) else (),
+            profile, batch, width, self.types[kind], 1.0, share, packed_layout(width, largest), division
         )
         rate = costs.foresee(shape).rate
         if width == asked:

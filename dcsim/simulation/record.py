@@ -6,7 +6,9 @@ import math
 from array import array
 
 from dcsim.engine import EventLog
+from dcsim.results.schema import TIMES
 from dcsim.simulation.inputs import RunInputs
+from dcsim.simulation.traffic_log import TrafficLog
 
 __all__ = ["CANCELLED", "SPENT", "TIMED_OUT", "WALL", "RunRecord"]
 
@@ -16,20 +18,7 @@ TIMED_OUT, CANCELLED = 1, 2
 SPENT = ("productive", "checkpoint", "restore", "redone", "stalled", "waiting")
 """Columns of what accelerator-seconds were spent on: together all that were granted."""
 
-WALL = (
-    "queue_s",
-    "wake_s",
-    "compute_s",
-    "throttled_s",
-    "communication_s",
-    "network_stall_s",
-    "data_stall_s",
-    "neighbour_stall_s",
-    "checkpoint_s",
-    "restore_s",
-    "redone_s",
-    "idle_s",
-)
+WALL = tuple(column.name for column in TIMES)
 """Columns of what a job's own time was spent on: together all from its submission to its end."""
 
 
@@ -80,6 +69,10 @@ class RunRecord:
         count = len(inputs.jobs)
         nan, zero = array("d", [math.nan]), array("d", [0.0])
         self.log = EventLog()
+        self.traffic = TrafficLog()
+        """What crossed which links."""
+        self.notes: list[str] = []
+        """What a reader of the result must know; goes to its warnings."""
         self.eligible_s = array("d", inputs.jobs.submit_s.tobytes())
         self.start_s = nan * count
         """First grant."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from dcsim.simulation.costing import Plan
 
 if TYPE_CHECKING:
     from dcsim.simulation.bundle import Bundle
+    from dcsim.simulation.exchange import Exchange
 
 __all__ = ["Phase", "RunningJob"]
 
@@ -41,11 +44,15 @@ class RunningJob:
     __slots__ = (
         "alone",
         "bundle",
+        "checkpointed",
         "cpu_power_w",
         "data_stall_s",
         "durable_left",
         "energy_j",
+        "exchange",
         "feed",
+        "feed_cap_bytes_per_s",
+        "feed_uses",
         "finish_s",
         "granted_s",
         "held",
@@ -65,10 +72,16 @@ class RunningJob:
         "power_w",
         "rate",
         "run_s",
+        "share",
         "since_s",
+        "step_ratio",
         "steps_left",
+        "stretch_s",
         "target_steps",
+        "tenant",
+        "told",
         "turn",
+        "unsaved",
         "waking_servers",
         "width",
         "working",
@@ -106,8 +119,7 @@ class RunningJob:
         self.energy_j = 0.0
         self.since_s = now_s
         self.finish_s = -1.0
-        self.network: Flow | None = None
-        self.feed: Flow | None = None
+        self._on_no_links(now_s)
         self.waking_servers = 0
         self.phase = Phase.WAIT
         self.phase_s = now_s
@@ -116,6 +128,10 @@ class RunningJob:
         """Spent in phase RUN, up to the last change of phase."""
         self.turn = 0
         """Counts the changes of phase: a call made for an older one is stale."""
+        self.unsaved = False
+        """Whether there was no room for the checkpoint it was to write."""
+        self.checkpointed = False
+        """Whether its first periodic checkpoint has been thought of."""
         self.working = False
         self.bundle: Bundle | None = None
         self.joined_steps = 0.0
@@ -127,6 +143,25 @@ class RunningJob:
         self.joined_data_stall_s = 0.0
         self.target_steps = 0.0
         self.joined_energy_j = 0.0
+
+    def _on_no_links(self, now_s: float) -> None:
+        self.network: Flow | None = None
+        self.feed: Flow | None = None
+        self.exchange: Exchange | None = None
+        """What a step of it exchanges where it is; None: nothing."""
+        self.feed_uses: Sequence[tuple[int, float]] = ()
+        """(link, weight) of its input, of each byte that its busiest server reads."""
+        self.share = 1.0
+        """Of full links, against other flows of share 1."""
+        self.tenant = 0
+        self.step_ratio = 1.0
+        """Steps of its own width in one of those its work is counted in: not 1 where an elastic gang is resized."""
+        self.told: Sequence[tuple[int, float]] = ()
+        """(uses as the log of traffic knows them, bytes a step) of its flows."""
+        self.stretch_s = now_s
+        """Since when it goes alone or with its bundle."""
+        self.feed_cap_bytes_per_s = math.inf
+        """The most that its busiest server can read, whatever links have room."""
 
     def __repr__(self) -> str:
         return f"<RunningJob {self.index}: {self.steps_left:g} steps left at {self.rate:g}/s>"

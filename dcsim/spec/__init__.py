@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dcsim.spec.check import check_scenario
+    from dcsim.spec.checkpoints import CheckpointSpec
     from dcsim.spec.cluster import AcceleratorSpec, ClusterSpec, RackSpec, ServerSpec
     from dcsim.spec.cooling import (
         ConstantWeatherSpec,
@@ -42,7 +43,14 @@ if TYPE_CHECKING:
     from dcsim.spec.power import PowerChainSpec, PowerStageSpec
     from dcsim.spec.scenario import Scenario
     from dcsim.spec.schema import json_schema, json_schema_text
-    from dcsim.spec.storage import LocalDiskSpec, SharedFileSystemSpec, StorageSpec
+    from dcsim.spec.storage import (
+        CacheSpec,
+        DatasetSpec,
+        LocalDiskSpec,
+        ObjectStoreSpec,
+        SharedFileSystemSpec,
+        StorageSpec,
+    )
     from dcsim.spec.workload import (
         ArrivalSpec,
         GeneratedWorkloadSpec,
@@ -54,6 +62,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "check": ("check_scenario",),
+    "checkpoints": ("CheckpointSpec",),
     "cluster": ("AcceleratorSpec", "ClusterSpec", "RackSpec", "ServerSpec"),
     "cooling": ("ConstantWeatherSpec", "CoolingSpec", "FileWeatherSpec", "SiteWeatherSpec", "WeatherSpec"),
     "grid": (
@@ -74,7 +83,14 @@ _MODULES = {
     "policy": ("PolicyChoice", "PolicySpec"),
     "power": ("PowerChainSpec", "PowerStageSpec"),
     "scenario": ("Scenario",),
-    "storage": ("LocalDiskSpec", "SharedFileSystemSpec", "StorageSpec"),
+    "storage": (
+        "CacheSpec",
+        "DatasetSpec",
+        "LocalDiskSpec",
+        "ObjectStoreSpec",
+        "SharedFileSystemSpec",
+        "StorageSpec",
+    ),
     "workload": (
         "ArrivalSpec",
         "GeneratedWorkloadSpec",
@@ -89,7 +105,9 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 __all__ = [
     "AcceleratorSpec",
     "ArrivalSpec",
+    "CacheSpec",
     "CarbonSpec",
+    "CheckpointSpec",
     "ClusterSpec",
     "ConstantCarbonSpec",
     "ConstantPriceSpec",
@@ -97,6 +115,7 @@ __all__ = [
     "CoolingSpec",
     "DailyCarbonSpec",
     "DailyPriceSpec",
+    "DatasetSpec",
     "FileSeriesSpec",
     "FileWeatherSpec",
     "GeneratedWorkloadSpec",
@@ -105,6 +124,7 @@ __all__ = [
     "LoadedScenario",
     "LocalDiskSpec",
     "NetworkSpec",
+    "ObjectStoreSpec",
     "PolicyChoice",
     "PolicySpec",
     "PowerChainSpec",

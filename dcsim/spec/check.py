@@ -12,7 +12,7 @@ from dcsim.errors import Problem, ScenarioError
 from dcsim.spec.cluster import ServerSpec
 from dcsim.spec.cooling import SiteWeatherSpec
 from dcsim.spec.names import nearest
-from dcsim.spec.network import NetworkSpec
+from dcsim.spec.network_size import room_issues, switch_count
 from dcsim.spec.paths import referenced_files, resolve_data_path
 from dcsim.spec.policy import PolicyChoice
 from dcsim.spec.problems import line_of
@@ -33,11 +33,11 @@ _PROFILES_FOLDER = Path(__file__).resolve().parent.parent / "workload" / "profil
 _MAX_FILE_BYTES = {
     "profiles": 16 << 20,
     "rates": 64 << 20,
+    "network": 64 << 20,
     "weather": 256 << 20,
     "grid": 256 << 20,
     "workload": 8 << 30,
 }
-_RACKS_PER_SPINE = 8
 
 
 class AcceleratorPower(Protocol):
@@ -140,19 +140,24 @@ def _it_power_w(
     scenario: Scenario, catalogue: Catalogue, power_w: Callable[[AcceleratorPower], float]
 ) -> float:
     """Sum one power over all servers; accelerators that no catalogue knows count nothing."""
-    total = [scenario.storage.shared.power_w]
+    total = [scenario.storage.power_w]
     racks = sum(rack.count for rack in scenario.cluster.racks)
-    total.append(_switches(scenario.network, racks) * scenario.network.switch_power_w)
-    for _, servers, group in server_groups(scenario):
+    groups = list(server_groups(scenario))
+    servers, most = sum(count for _, count, _ in groups), max(group.accelerators for _, _, group in groups)
+    switches = switch_count(scenario.network, servers, racks, most)
+    total.append(switches * scenario.network.switch_power_w)
+    for _, servers, group in groups:
         device = catalogue.get(group.accelerator or "")
         each = power_w(group) + (group.accelerators * power_w(device) if device is not None else 0.0)
         total.append(servers * each)
     return math.fsum(total)
 
 
-def _switches(network: NetworkSpec, racks: int) -> int:
-    """Return the number of switches: one for a star, a leaf a rack plus a spine each eight racks."""
-    return 1 if network.topology == "star" else racks + math.ceil(racks / _RACKS_PER_SPINE)
+def _network_room(check: _Check) -> None:
+    """A network of a given size has room for the servers."""
+    servers = sum(count for _, count, _ in server_groups(check.scenario))
+    for issue in room_issues(check.scenario.network, servers):
+        check.refuse(("network", *issue.at), issue.got, issue.expected, issue.hint)
 
 
 def _accelerator_names(check: _Check) -> None:
@@ -306,6 +311,7 @@ _RULES: tuple[Callable[[_Check], None], ...] = (
     _accelerator_names,
     _profile_names,
     _policy_names,
+    _network_room,
     _weather_site,
     _widths,
     _sleep_power,

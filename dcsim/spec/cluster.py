@@ -85,6 +85,9 @@ class ServerSpec(SpecModel):
     """Name in the hardware catalogue or in `accelerators` of the scenario; none for a CPU server."""
     accelerators: int = Field(default=0, ge=0, le=64, strict=True)
     """Accelerators in each server."""
+    fabric_bandwidth_bytes_per_s: BandwidthBytesPerS | None = Field(default=None, gt=0)
+    """What joins the accelerators of one server (NVLink, ICI, PCIe), all of it; None: what they send together,
+    `accelerators` times the link bandwidth of one."""
     cpu_cores: Number = Field(default=64.0, gt=0, le=100_000)
     """Cores for jobs, in each server."""
     memory_bytes: SizeBytes = Field(default=512 * 2.0**30, gt=0)

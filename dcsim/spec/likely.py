@@ -10,6 +10,7 @@ from dcsim.spec.check import Catalogue, idle_it_power_w, peak_it_power_w, server
 from dcsim.spec.cooling import ConstantWeatherSpec
 from dcsim.spec.grid import ConstantCarbonSpec
 from dcsim.spec.model import SpecModel
+from dcsim.spec.network_likely import network_doubts
 from dcsim.spec.scenario import Scenario
 from dcsim.spec.workload import GeneratedWorkloadSpec
 from dcsim.units import Quantity, format_quantity
@@ -59,6 +60,20 @@ _BANDS: Mapping[str, _Band] = MappingProxyType(
         ),
         "NetworkSpec.latency_s": _Band(Quantity.DURATION, 0.0, 1e-2, "", "us or ms meant?"),
         "NetworkSpec.switch_power_w": _Band(_W, 10.0, 20_000.0, _PLAIN_W, "the power of all switches given?"),
+        "NetworkSpec.hop_latency_s": _Band(Quantity.DURATION, 0.0, 1e-3, "", "ns or us meant?"),
+        **{
+            f"{name}_bytes_per_s": _Band(Quantity.BANDWIDTH, 1e8, 1e12, _PLAIN_BW, "bits given as bytes?")
+            for name in (
+                "NetworkSpec.storage_link_bandwidth",
+                "RailsSpec.bandwidth",
+                "DragonflySpec.local_bandwidth",
+                "DragonflySpec.global_bandwidth",
+                "TorusSpec.link_bandwidth",
+            )
+        },
+        "ServerSpec.fabric_bandwidth_bytes_per_s": _Band(
+            Quantity.BANDWIDTH, 1e9, 1e14, _PLAIN_BW, "bits given as bytes?"
+        ),
         "SharedFileSystemSpec.bandwidth_bytes_per_s": _Band(
             Quantity.BANDWIDTH, 1e8, 1e14, _PLAIN_BW, "bits given as bytes?"
         ),
@@ -66,6 +81,41 @@ _BANDS: Mapping[str, _Band] = MappingProxyType(
             Quantity.BANDWIDTH, 5e7, 2e11, _PLAIN_BW, "bits given as bytes?"
         ),
         "LocalDiskSpec.capacity_bytes": _Band(_B, 1e9, 1e15, _PLAIN_B, "TB meant?"),
+        **{
+            f"{model}.{name}": _Band(Quantity.BANDWIDTH, low, high, _PLAIN_BW, "bits given as bytes?")
+            for model, name, low, high in (
+                ("SharedFileSystemSpec", "write_bandwidth_bytes_per_s", 1e8, 1e14),
+                ("SharedFileSystemSpec", "client_bandwidth_bytes_per_s", 5e7, 1e12),
+                ("SharedFileSystemSpec", "rebuild_bandwidth_bytes_per_s", 1e7, 1e13),
+                ("LocalDiskSpec", "write_bandwidth_bytes_per_s", 5e7, 2e11),
+                ("ObjectStoreSpec", "bandwidth_bytes_per_s", 1e7, 1e14),
+                ("ObjectStoreSpec", "write_bandwidth_bytes_per_s", 1e7, 1e14),
+                ("ObjectStoreSpec", "client_bandwidth_bytes_per_s", 1e6, 1e12),
+                ("CacheSpec", "bandwidth_bytes_per_s", 1e8, 1e14),
+                ("CheckpointSpec", "snapshot_bandwidth_bytes_per_s", 1e9, 1e12),
+            )
+        },
+        **{
+            f"{model}.{name}": _Band(_B, low, high, _PLAIN_B, "bits given as bytes, or GB meant?")
+            for model, name, low, high in (
+                ("SharedFileSystemSpec", "capacity_bytes", 1e11, 1e19),
+                ("SharedFileSystemSpec", "file_bytes", 1e3, 1e13),
+                ("LocalDiskSpec", "request_bytes", 512.0, 1e8),
+                ("ObjectStoreSpec", "capacity_bytes", 1e11, 1e20),
+                ("ObjectStoreSpec", "request_bytes", 1e3, 5e9),
+                ("CacheSpec", "capacity_bytes", 1e9, 1e17),
+                ("CacheSpec", "prefetch_bytes", 1e4, 1e12),
+                ("DatasetSpec", "size_bytes", 1e6, 1e17),
+                ("DatasetSpec", "file_bytes", 1e2, 1e13),
+            )
+        },
+        **{
+            f"{model}.latency_s": _Band(Quantity.DURATION, 1e-6, 1.0, "us or ms meant?", "us or ms meant?")
+            for model in ("SharedFileSystemSpec", "LocalDiskSpec", "ObjectStoreSpec")
+        },
+        "CheckpointSpec.stagger_s": _Band(
+            Quantity.DURATION, 1.0, 86_400.0, "a plain number is in s: min meant?", "s meant?"
+        ),
         "CoolingSpec.supply_temperature_deg_c": _Band(Quantity.TEMPERATURE, 12.0, 40.0, "", "degF meant?"),
         "CoolingSpec.hall_time_constant_s": _Band(
             Quantity.DURATION, 10.0, 86_400.0, "a plain number is in s: min or h meant?", "s meant?"
@@ -126,6 +176,7 @@ def plausibility(scenario: Scenario, catalogue: Catalogue | None = None) -> tupl
     ]
     warnings += _unused(scenario)
     warnings += _without_effect(scenario)
+    warnings += network_doubts(scenario)
     if catalogue is not None:
         warnings += _overload(scenario, {**catalogue, **scenario.accelerators})
     return tuple(warnings)

@@ -64,6 +64,8 @@ def referenced_files(scenario: Scenario) -> Iterator[tuple[tuple[str, ...], str]
         yield ("profiles", name), scenario.profiles[name]
     if scenario.rates is not None:
         yield ("rates",), scenario.rates
+    if scenario.network.graph is not None:
+        yield ("network", "graph"), scenario.network.graph
     if isinstance(scenario.weather, FileWeatherSpec):
         yield ("weather", "path"), scenario.weather.path
     if isinstance(scenario.grid.carbon, FileSeriesSpec):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
+from dcsim.spec.checkpoints import CheckpointSpec, checkpoint_issues
 from dcsim.spec.cluster import AcceleratorSpec, ClusterSpec
 from dcsim.spec.colocation import ColocationSpec
 from dcsim.spec.cooling import ConstantWeatherSpec, CoolingSpec, WeatherSpec
@@ -74,6 +75,8 @@ class Scenario(SpecModel):
     """What is due to each tenant under the fair-share policies."""
     preemption: PreemptionSpec = PreemptionSpec()
     """What it costs to stop a job and start it again."""
+    checkpoints: CheckpointSpec | None = None
+    """Checkpoints as bytes that are written, kept and read; None: as `preemption` says, each takes a fixed time."""
     policies: PolicySpec = PolicySpec()
     """Who goes first, where, and at what power."""
 
@@ -82,6 +85,18 @@ class Scenario(SpecModel):
     def _distinct_names(cls, named: dict[str, Any]) -> dict[str, Any]:
         refuse_alike(tuple(named), "a name of its own")
         return named
+
+    @field_validator("checkpoints")
+    @classmethod
+    def _checkpoints_have_a_place(
+        cls, checkpoints: CheckpointSpec | None, info: ValidationInfo
+    ) -> CheckpointSpec | None:
+        storage = info.data.get("storage")
+        if checkpoints is not None and storage is not None:  # else storage has problems of its own
+            issues = tuple(checkpoint_issues(checkpoints, storage))
+            if issues:
+                raise FieldError(*issues)
+        return checkpoints
 
     @field_validator("tenants")
     @classmethod

@@ -19,3 +19,5 @@ class TenantSpec(SpecModel):
     """Its share of the cluster is this over the sum of the weights of all tenants with jobs."""
     guaranteed_accelerators: int = Field(default=0, ge=0, le=100_000_000, strict=True)
     """Devices it gets back at once when it wants them; others may borrow them meanwhile."""
+    network_share: Number = Field(default=1.0, gt=0, le=1e6)
+    """Of a full link, against 1 for each flow of other tenants: 2 gets twice as much where both wait for it."""

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
 from dcsim.spec.job_rules import JobRulesSpec
 from dcsim.spec.model import FieldError, FieldIssue, SpecModel
+from dcsim.spec.parallelism import ParallelismSpec
 from dcsim.spec.quantities import Count, DurationS, Fraction, Name, Number, SizeBytes
 from dcsim.units import Quantity, format_quantity
 
@@ -101,12 +102,26 @@ class JobKindSpec(SpecModel):
         json_schema_extra={"propertyNames": {"pattern": "^[1-9][0-9]{0,6}$"}},
     )
     """Gang width in accelerators -> weight."""
+    dataset: Name | None = None
+    """What it reads, one of `storage.datasets`; None: as much as its profile says, from where `storage.feed` says."""
     deferrable_fraction: Fraction = 0.3
     """Share of the jobs that may be held back."""
     slack_s: DurationS = Field(default=6 * 3_600.0, ge=0)
     """How long a deferrable job may be held back."""
     rules: JobRulesSpec = JobRulesSpec()
     """Priority, time limit, deadline and elasticity."""
+    parallelism: ParallelismSpec | None = None
+    """How a gang is divided; None: data parallel, every accelerator with the whole model."""
+
+    @field_validator("parallelism")
+    @classmethod
+    def _divides(cls, parallelism: ParallelismSpec | None, info: ValidationInfo) -> ParallelismSpec | None:
+        if parallelism is not None:
+            rules = info.data.get("rules", JobRulesSpec())
+            issues = parallelism.issues(info.data.get("widths", {}), elastic=rules.elastic_fraction > 0.0)
+            if issues:
+                raise FieldError(*issues)
+        return parallelism
 
     @field_validator("widths", mode="before")
     @classmethod
@@ -150,6 +165,8 @@ class TraceWorkloadSpec(SpecModel):
     """Arrival gaps are multiplied by this."""
     dataset_bytes: SizeBytes | None = Field(default=None, ge=0)
     """Training data of each job; None: what its profile says."""
+    dataset: Name | None = None
+    """One of `storage.datasets`, read by every job with a profile that names none."""
 
 
 WorkloadSpec = Annotated[GeneratedWorkloadSpec | TraceWorkloadSpec, Field(discriminator="kind")]

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dcsim.study.comparison import Progress, compare
+    from dcsim.study.explaining import Explanation, explain
     from dcsim.study.replaying import ReplayReport, replay
     from dcsim.study.study import Study, read_study
 
-__all__ = ["Progress", "ReplayReport", "Study", "compare", "read_study", "replay"]
+__all__ = ["Explanation", "Progress", "ReplayReport", "Study", "compare", "explain", "read_study", "replay"]
 
 _MODULE_OF = {
+    "Explanation": "explaining",
     "Progress": "comparison",
     "ReplayReport": "replaying",
     "Study": "study",
     "compare": "comparison",
+    "explain": "explaining",
     "read_study": "study",
     "replay": "replaying",
 }

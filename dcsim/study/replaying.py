@@ -21,7 +21,7 @@ from dcsim.spec.load import scenario_from_data
 from dcsim.spec.scenario import Scenario
 from dcsim.study.cells import Simulate, default_simulate
 
-__all__ = ["FileComparison", "ReplayReport", "replay"]
+__all__ = ["FileComparison", "ReplayReport", "replay", "stored_inputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,7 @@ def replay(run_dir: Path, *, base_dir: Path | None = None, simulate: Simulate | 
     Raises:
         ResultError: the stored run is damaged, or a data file it needs is missing or has changed.
     """
-    manifest = verify_run(run_dir)
-    folder = base_dir or _noted_base_dir(run_dir)
-    scenario = _stored_scenario(run_dir, manifest)
-    _check_inputs(run_dir, manifest, input_hashes(scenario, folder))
+    manifest, scenario, folder = stored_inputs(run_dir, base_dir)
     result = (simulate or default_simulate())(scenario, manifest["seed"], base_dir=folder)
     with tempfile.TemporaryDirectory(prefix="dcsim-replay-") as temporary:
         again = write_run(
@@ -102,6 +99,23 @@ def replay(run_dir: Path, *, base_dir: Path | None = None, simulate: Simulate | 
         if MANIFEST.removesuffix(".json") in different:
             differences += _manifest_differences(manifest, verify_run(again))
     return ReplayReport(run_dir, files, _skew(manifest), tuple(differences))
+
+
+def stored_inputs(run_dir: Path, base_dir: Path | None = None) -> tuple[dict[str, Any], Scenario, Path]:
+    """Return what a stored run is simulated again from: its manifest, its scenario, the folder of its data.
+
+    Args:
+        run_dir: of the run.
+        base_dir: folder its data paths are relative to; None: the one noted when it was written.
+
+    Raises:
+        ResultError: the stored run is damaged, or a data file it needs is missing or has changed.
+    """
+    manifest = verify_run(run_dir)
+    folder = base_dir or _noted_base_dir(run_dir)
+    scenario = _stored_scenario(run_dir, manifest)
+    _check_inputs(run_dir, manifest, input_hashes(scenario, folder))
+    return manifest, scenario, folder
 
 
 def _noted_base_dir(run_dir: Path) -> Path:

@@ -52,6 +52,8 @@ METRICS = (
     "preemptions",
     "productive_fraction",
     "deadlines_met_fraction",
+    "network_stall_fraction",
+    "data_stall_fraction",
 )
 """The columns of schema.SUMMARY that are compared."""
 HIGHER_IS_BETTER = frozenset({"jobs_completed", "productive_fraction", "deadlines_met_fraction"})

@@ -79,7 +79,7 @@ def build_jobs(
             per_server=_per_server(scenario, reference),
         )
     else:
-        table = _trace_jobs(workload, base_dir)
+        table = _with_default_dataset(_trace_jobs(workload, base_dir), workload.dataset)
         if reference is not None:
             per_server = _per_server(scenario, reference)
             table = _with_steps(table, workload, profiles, reference, catalogue, per_server)
@@ -269,6 +269,15 @@ def _with_steps(
     steps[timed] = np.where(part.duration_s > 0, whole, 0.0)
     duration_s[timed] = np.nan
     return replace(table, steps=steps, duration_s=duration_s)
+
+
+def _with_default_dataset(table: JobTable, name: str | None) -> JobTable:
+    """Return the table with a data set at every job that names none."""
+    if name is None:
+        return table
+    names = table.dataset_names if name in table.dataset_names else (*table.dataset_names, name)
+    code = np.where(table.dataset < 0, names.index(name), table.dataset)
+    return replace(table, dataset_names=names, dataset=code)
 
 
 def _with_default_profile(table: JobTable, name: str) -> JobTable:

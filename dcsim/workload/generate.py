@@ -7,9 +7,10 @@ others as they were.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,7 @@ from dcsim.workload.distributions import (
 from dcsim.workload.job_costs import ideal_step_s, largest_batch
 from dcsim.workload.job_rules import rule_columns
 from dcsim.workload.jobs import JobTable
+from dcsim.workload.layouts import layout_text
 from dcsim.workload.profile_store import JobCosts
 
 __all__ = ["arrival_rate_per_s", "generate_jobs"]
@@ -92,10 +94,19 @@ def generate_jobs(
         slack_s=columns.slack_s,
         tenant=_pick(seed, "tenants", spec.jobs, zipf_weights(spec.tenants)),
         accelerator_types=np.full(spec.jobs, -1, dtype=np.int64),
-        **rule_columns(rules, seed, kind, columns.width, submit_s, run_s),
+        **rule_columns(rules, seed, kind, columns.width, submit_s, run_s)
+        | _coded("dataset", [entry.dataset for entry in spec.mix], kind)
+        | _coded("parallelism", [layout_text(entry.parallelism) for entry in spec.mix], kind),
         profile_names=names,
         tenant_names=tuple(f"tenant-{i + 1}" for i in range(spec.tenants)),
     )
+
+
+def _coded(column: str, said: Sequence[str | None], kind: Ints) -> dict[str, Any]:
+    """Return a column of what each kind of job says, and its names; -1: none."""
+    names = tuple(dict.fromkeys(name for name in said if name is not None))
+    codes = np.array([-1 if name is None else names.index(name) for name in said], dtype=np.int64)
+    return {column: codes[kind], f"{column}_names": names}
 
 
 def arrival_rate_per_s(spec: GeneratedWorkloadSpec, cluster_accelerators: int) -> float:

@@ -40,7 +40,7 @@ _COUNT_COLUMNS = (
     "max_accelerators",
     "array_limit",
 )
-_CODE_COLUMNS = ("profile", "tenant", "accelerator_types", "array")
+_CODE_COLUMNS = ("profile", "tenant", "accelerator_types", "array", "dataset", "parallelism")
 _NON_NEGATIVE = ("submit_s", "cpu_cores", "memory_bytes", "slack_s")
 _EXAMPLES = 10
 """Jobs named for each broken rule; the rest is counted."""
@@ -97,9 +97,15 @@ class JobTable:
     """Index into `array_names`: the job array it belongs to; -1: none."""
     array_limit: Ints
     """At most so many jobs of its array hold accelerators at once; 0: no limit."""
+    dataset: Ints
+    """Index into `dataset_names`: what it reads, one of the scenario's; -1: what its profile says."""
+    parallelism: Ints
+    """Index into `parallelism_names`: how its gang divides the model, as `tensor=8 pipeline=4`; -1: data parallel."""
     after: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Job id -> ids of jobs that must have completed before it may start; only jobs that wait for some."""
     array_names: tuple[str, ...] = ()
+    dataset_names: tuple[str, ...] = ()
+    parallelism_names: tuple[str, ...] = ()
     profile_names: tuple[str, ...] = ()
     tenant_names: tuple[str, ...] = ()
     type_constraints: tuple[tuple[str, ...], ...] = ()
@@ -149,7 +155,7 @@ class JobTable:
         return replace(self, job_id=names, **columns)
 
     def texts(self, column: str) -> list[str]:
-        """Return `profile`, `tenant`, `array` or `accelerator_types` as text, "" where there is none.
+        """Return a coded column (`profile`, `tenant`, `array`, ...) as text, "" where there is none.
 
         Accelerator types are joined by "|".
 
@@ -160,6 +166,8 @@ class JobTable:
             "profile": self.profile_names,
             "tenant": self.tenant_names,
             "array": self.array_names,
+            "dataset": self.dataset_names,
+            "parallelism": self.parallelism_names,
             "accelerator_types": tuple("|".join(types) for types in self.type_constraints),
         }[column]
         with_none = (*names, "")  # code -1 picks the last
@@ -194,6 +202,8 @@ def job_table(
     noise_scale_samples: npt.ArrayLike = np.nan,
     array: str | Sequence[str] = "",
     array_limit: npt.ArrayLike = 0,
+    dataset: str | Sequence[str] = "",
+    parallelism: str | Sequence[str] = "",
     after: Mapping[str, tuple[str, ...]] | None = None,
     notes: tuple[str, ...] = (),
 ) -> JobTable:
@@ -219,11 +229,9 @@ def job_table(
     table = JobTable(
         job_id=tuple(job_id) if job_id is not None else tuple(f"job-{i}" for i in range(count)),
         **arrays,  # type: ignore[arg-type]  # each name has its own element type, set just above
-        profile_names=names["profile"],
-        tenant_names=names["tenant"],
-        array_names=names["array"],
         after=dict(after or {}),
-        type_constraints=tuple(tuple(text.split("|")) for text in names["accelerator_types"]),
+        type_constraints=tuple(tuple(text.split("|")) for text in names.pop("accelerator_types")),
+        **{f"{name}_names": known for name, known in names.items()},  # type: ignore[arg-type]  # as above
         notes=notes,
     )
     return _checked(table)
@@ -253,7 +261,7 @@ def empty_jobs() -> JobTable:
 
 
 def without_rules(count: int) -> dict[str, Any]:
-    """Return the columns (count,) of jobs without priority, deadline, limit, elasticity and array.
+    """Return the columns (count,) of jobs without priority, deadline, limit, elasticity, array and data set.
 
     >>> without_rules(2)["array"].tolist()
     [-1, -1]
@@ -265,7 +273,8 @@ def without_rules(count: int) -> dict[str, Any]:
         name: np.zeros(count, dtype=np.int64)
         for name in ("min_accelerators", "max_accelerators", "array_limit")
     }
-    return columns | {"priority": np.zeros(count), "array": np.full(count, -1, dtype=np.int64)}
+    columns |= {name: np.full(count, -1, dtype=np.int64) for name in ("array", "dataset", "parallelism")}
+    return columns | {"priority": np.zeros(count)}
 
 
 def concat_jobs(*tables: JobTable) -> JobTable:
@@ -330,6 +339,8 @@ def _recoded(table: JobTable) -> JobTable:
         ("tenant", "tenant_names"),
         ("accelerator_types", "type_constraints"),
         ("array", "array_names"),
+        ("dataset", "dataset_names"),
+        ("parallelism", "parallelism_names"),
     ):
         names, codes = getattr(table, field_name), getattr(table, column)
         used, first = np.unique(codes[codes >= 0], return_index=True)
@@ -397,6 +408,8 @@ def _value_problems(table: JobTable) -> Iterator[Problem]:
         "accelerator_types": len(table.type_constraints),
         "tenant": len(table.tenant_names),
         "array": len(table.array_names),
+        "dataset": len(table.dataset_names),
+        "parallelism": len(table.parallelism_names),
     }
     for name, limit in limits.items():
         codes = getattr(table, name)

@@ -5,14 +5,24 @@ Written by `trainers`, read by the simulator. No JAX here.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
+
+from dcsim.workload.collectives import Collective
 
 __all__ = [
     "PROFILE_VERSION",
     "CollectiveTraffic",
     "CostProfile",
+    "DimensionTraffic",
     "EnergyMeasurement",
     "HeldOutPoint",
     "MeasuredPoint",
@@ -52,12 +62,52 @@ class MeasuredPoint(_Part):
     argument_bytes: float = Field(ge=0)
 
 
+class DimensionTraffic(_Part):
+    """What one kind of parallelism makes a model's devices exchange, before the model is divided.
+
+    A step of s samples moves m = bytes_per_step + s * bytes_per_sample, with m as its collective means it
+    (`dcsim.workload.collectives`); `dcsim.workload.parallel` divides it among groups of devices.
+    """
+
+    dimension: Literal["tensor", "pipeline", "context", "expert", "expert_data"]
+    """expert_data: gradients of the experts, exchanged among the devices that hold the same ones."""
+    collective: Collective
+    bytes_per_step: float = Field(default=0.0, ge=0)
+    """Whatever the batch is, e.g. gradients [B]."""
+    bytes_per_sample: float = Field(default=0.0, ge=0)
+    """E.g. activations of all layers; of a pipeline, those that cross one boundary of stages, one way [B]."""
+    messages_per_step: int = Field(default=1, ge=0)
+    """Calls of the collective by the whole model in one micro-batch; of expert_data, in one step."""
+    overlap_fraction: float = Field(default=0.0, ge=0, le=1)
+    """Part of the time of computing behind which these may hide."""
+
+
 class CollectiveTraffic(_Part):
     """What the compiled step's HLO moves between devices."""
 
     all_reduce_bytes: float = Field(ge=0)
     """Operand bytes of all all-reduces of one step: 4 x parameters + 4 for the loss."""
     all_reduce_count: int = Field(ge=0)
+    overlap_fraction: float = Field(default=0.0, ge=0, le=1)
+    """Part of the time of computing behind which the all-reduces may hide; 0: all of them are waited for."""
+    parallel: tuple[DimensionTraffic, ...] = ()
+    """What other kinds of parallelism add where a job uses them; each (dimension, collective) once."""
+
+    @field_validator("parallel")
+    @classmethod
+    def _distinct(cls, parallel: tuple[DimensionTraffic, ...]) -> tuple[DimensionTraffic, ...]:
+        kinds = [(entry.dimension, entry.collective) for entry in parallel]
+        if len(set(kinds)) < len(kinds):
+            msg = "each pair of dimension and collective once"
+            raise ValueError(msg)
+        return parallel
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what says nothing, so that a profile without it keeps its bytes and its hash."""
+        record: dict[str, Any] = handler(self)
+        silent = {"overlap_fraction": not self.overlap_fraction, "parallel": not self.parallel}
+        return {name: value for name, value in record.items() if not silent.get(name, False)}
 
 
 class StepTimeFit(_Part):

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from dcsim.errors import InputError, Problem, ProfileError
 from dcsim.spec.names import nearest
+from dcsim.spec.strict_json import strict_json
 from dcsim.workload.files import replace_file
 from dcsim.workload.rate_table import RATE_TABLE_VERSION, RateTable
 from dcsim.workload.readers.bounded import decoded, read_bounded
-from dcsim.workload.strict_json import strict_json
 
 __all__ = ["RATE_TABLE_BYTES_MAX", "load_rate_table", "save_rate_table"]
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.results import schema
+from dcsim.results.links import ListedLinks
 from dcsim.results.metrics import summary_row
 from dcsim.results.run_result import RunResult
 from dcsim.rng import stream
@@ -75,7 +77,57 @@ def make_jobs(seed: int, count: int, speed: float, unfinished: int = 0) -> dict[
             for name in ("checkpoint", "restore", "redone", "stalled", "waiting")
         },
         "productive_accelerator_s": np.where(waiting, 0.0, run),
+        **make_times(waiting, wait, run),
         "extrapolated": np.arange(count) % 7 == 0,
+    }
+
+
+def make_times(
+    waiting: npt.NDArray[np.bool_], wait: npt.NDArray[Any], run: npt.NDArray[Any]
+) -> dict[str, Any]:
+    """Return where the time of jobs went: most of it computing, a tenth lost to shared links."""
+    parts = {
+        "queue_s": wait,
+        "compute_s": 0.7 * run,
+        "communication_s": 0.2 * run,
+        "network_stall_s": 0.1 * run,
+    }
+    nothing = np.zeros(len(run))
+    return {column.name: np.where(waiting, 0.0, parts.get(column.name, nothing)) for column in schema.TIMES}
+
+
+def make_traffic(end_s: float, bins: int) -> dict[str, Any]:
+    """Return tables of links and tiers, and what they count on: two tiers, waves of traffic, one link idle."""
+    edges = np.linspace(0.0, end_s, bins + 1)
+    width = np.diff(edges)
+    names = (*(f"server {s} up" for s in range(SERVERS)), "rack 0 up", "rack 1 up", "shared file system")
+    tiers = ("server",) * SERVERS + ("rack",) * 2 + ("storage",)
+    capacity = np.array([1e9] * SERVERS + [2e9] * 2 + [5e9])
+    load = np.abs(np.sin(np.arange(len(names))[:, None] + np.linspace(0.0, 6.0, bins)))
+    load[1] = 0.0
+    carried = np.round(load * capacity[:, None] * width)
+    link, bin_ = np.nonzero(carried)
+    of_tier = {tier: carried[[t == tier for t in tiers]].sum(axis=0) for tier in dict.fromkeys(tiers)}
+    shares = {"ada": 0.25, "grace": 0.75}
+    rows = [(tier, tenant, b) for tier in of_tier for tenant in shares for b in range(bins)]
+    return {
+        "links": {
+            "time_s": edges[:-1][bin_],
+            "duration_s": width[bin_],
+            "link": link.astype(np.int32),
+            "bytes": carried[link, bin_],
+        },
+        "tiers": {
+            "time_s": np.array([edges[b] for _, _, b in rows]),
+            "duration_s": np.array([width[b] for _, _, b in rows]),
+            "tier": np.array([tier for tier, _, _ in rows], dtype=object),
+            "tenant": np.array([tenant for _, tenant, _ in rows], dtype=object),
+            "bytes": np.array([of_tier[tier][b] * shares[tenant] for tier, tenant, b in rows]),
+            "capacity_bytes_per_s": np.array(
+                [capacity[[t == tier for t in tiers]].sum() for tier, _, _ in rows]
+            ),
+        },
+        "listed_links": ListedLinks(names, tiers, capacity),
     }
 
 
@@ -186,4 +238,5 @@ def make_result(
             },
         ),
         warnings=("profile digits-mlp is extrapolated",),
+        **make_traffic(end_s, bins),
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dcsim.results import metrics
-from dcsim.results.schema import SUMMARY
+from dcsim.results.schema import SUMMARY, TIMES
 
 NAN = math.nan
 JOBS = {
@@ -26,6 +26,7 @@ JOBS = {
     "redone_accelerator_s": np.array([0.0, 0.0, 50.0, 0.0]),
     "stalled_accelerator_s": np.array([0.0, 10.0, 0.0, 0.0]),
     "waiting_accelerator_s": np.array([0.0, 0.0, 0.0, 0.0]),
+    **{column.name: np.zeros(4) for column in TIMES},
 }
 TOTALS = {"energy_it_j": 100.0, "energy_facility_j": 130.0, "carbon_kg": 2.0, "cost_usd": 3.0, "water_l": 4.0}
 
@@ -42,6 +43,29 @@ def test_summary_row_by_hand() -> None:
     assert row["preemptions"] == 3
     assert row["productive_fraction"] == pytest.approx(180.0 / 300.0)
     assert row["deadlines_met_fraction"] == pytest.approx(1.0 / 3.0)  # one in time, one late, one not done
+
+
+def test_stalls_count_with_the_width_that_a_job_had() -> None:
+    # Two accelerators for 20 s, a tenth of it lost; four for 50 s, half of it lost to slow input; one never ran.
+    nothing = np.zeros(3)
+    columns = {column.name: nothing for column in TIMES} | {
+        "queue_s": np.array([7.0, 9.0, 100.0]),
+        "compute_s": np.array([18.0, 25.0, 0.0]),
+        "network_stall_s": np.array([2.0, 0.0, 0.0]),
+        "data_stall_s": np.array([0.0, 25.0, 0.0]),
+    }
+    spent = {f"{name}_accelerator_s": nothing for name in ("checkpoint", "restore", "redone", "waiting")}
+    jobs = {
+        **columns,
+        **spent,
+        "productive_accelerator_s": np.array([36.0, 100.0, 0.0]),
+        "stalled_accelerator_s": np.array([4.0, 100.0, 0.0]),
+    }
+    assert metrics.stall_fraction(jobs, "network") == pytest.approx(4.0 / 240.0)
+    assert metrics.stall_fraction(jobs, "data") == pytest.approx(100.0 / 240.0)
+    assert metrics.stall_fraction(jobs, "neighbour") == 0.0
+    idle = {name: values[2:] for name, values in jobs.items()}
+    assert math.isnan(metrics.stall_fraction(idle, "network"))
 
 
 def test_nothing_completed_gives_nan_not_zero() -> None:

@@ -6,7 +6,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcsim.results.naming import pack_names, pack_racks, unpack_names, unpack_racks
+from dcsim.results.naming import (
+    pack_equal,
+    pack_names,
+    pack_racks,
+    unpack_equal,
+    unpack_names,
+    unpack_racks,
+)
 
 
 @given(st.lists(st.text(alphabet="a-0189é/", max_size=20)))
@@ -18,6 +25,13 @@ def test_any_names_come_back(names: list[str]) -> None:
 def test_any_racks_come_back(racks: list[int]) -> None:
     array = np.array(racks, dtype=np.int64)
     np.testing.assert_array_equal(unpack_racks(pack_racks(array)), array)
+
+
+@given(st.lists(st.sampled_from(["leaf", "spine", None])))
+def test_any_values_come_back(values: list[str | None]) -> None:
+    packed = pack_equal(values)
+    assert unpack_equal(packed) == values
+    assert all(times > 0 for _, times in packed)
 
 
 def test_numbered_names_take_one_run() -> None:

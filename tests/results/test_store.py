@@ -16,12 +16,13 @@ import pytest
 
 from dcsim.errors import ResultError
 from dcsim.results.arrow import arrow_schema, to_arrow
+from dcsim.results.links import ListedLinks, pack_links, unpack_links
 from dcsim.results.run_result import RunResult
-from dcsim.results.schema import EVENTS, JOBS, SERIES
+from dcsim.results.schema import EVENTS
 from dcsim.results.store import RUN_LOG, TABLES, read_run, read_table, verify_run, write_run
 from tests.results.synthetic import make_result, make_scenario
 
-FILES = ("manifest.json", "jobs.parquet", "series.parquet", "events.parquet")
+FILES = ("manifest.json", *(f"{name}.parquet" for name in TABLES))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -38,6 +39,11 @@ def test_a_run_comes_back_as_it_was_written(run_dir: Path, result: RunResult) ->
     assert dict(back.summary) == dict(result.summary)
     assert back.server_names == result.server_names
     np.testing.assert_array_equal(back.server_racks, result.server_racks)
+    assert back.listed_links.names == result.listed_links.names
+    assert back.listed_links.tiers == result.listed_links.tiers
+    np.testing.assert_array_equal(
+        back.listed_links.capacity_bytes_per_s, result.listed_links.capacity_bytes_per_s
+    )
     assert (back.seed, back.event_kinds, back.warnings) == (3, result.event_kinds, result.warnings)
 
 
@@ -162,11 +168,10 @@ def test_numbers_reach_arrow_without_a_copy(result: RunResult) -> None:
         assert table.column(column.name).chunk(0).buffers()[1].address == address
 
 
-@pytest.mark.parametrize("columns", [JOBS, SERIES, EVENTS])
-def test_files_carry_type_unit_and_meaning(run_dir: Path, columns: tuple[object, ...]) -> None:
-    name = {id(JOBS): "jobs", id(SERIES): "series", id(EVENTS): "events"}[id(columns)]
+@pytest.mark.parametrize("name", TABLES)
+def test_files_carry_type_unit_and_meaning(run_dir: Path, name: str) -> None:
     schema = pq.read_schema(run_dir / f"{name}.parquet")
-    assert schema.remove_metadata().equals(arrow_schema(columns).remove_metadata())  # type: ignore[arg-type]
+    assert schema.remove_metadata().equals(arrow_schema(TABLES[name]).remove_metadata())
     assert all(field.metadata[b"meaning"] for field in schema)
 
 
@@ -183,6 +188,27 @@ def test_wrong_tables_are_refused(result: RunResult, tmp_path: Path) -> None:
 def test_one_table_can_be_read_alone(run_dir: Path) -> None:
     (run_dir / "events.parquet").unlink()
     assert read_table(run_dir, "series")["time_s"].size == 48
+
+
+def test_a_run_without_links_can_be_stored(tmp_path: Path, result: RunResult) -> None:
+    bare = RunResult(
+        **{
+            name: value
+            for name, value in vars(result).items()
+            if name not in ("links", "tiers", "listed_links")
+        }
+    )
+    back = read_run(write_run(bare, tmp_path / "run", scenario=make_scenario(), base_dir=tmp_path)).result
+    assert [values.size for values in (*back.links.values(), *back.tiers.values())] == [0] * 10
+    assert back.listed_links.names == ()
+
+
+def test_links_without_a_limit_come_back() -> None:
+    listed = ListedLinks(("up", "down"), ("server", "server"), np.array([np.inf, 1e9]), left_out=3)
+    text = json.dumps(pack_links(listed), allow_nan=False)
+    back = unpack_links(json.loads(text))
+    assert (back.names, back.tiers, back.left_out) == (listed.names, listed.tiers, 3)
+    np.testing.assert_array_equal(back.capacity_bytes_per_s, listed.capacity_bytes_per_s)
 
 
 def test_the_run_log_is_neither_hashed_nor_needed(run_dir: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from dcsim.policies.ordering import Fifo, ShortestFirst
 from dcsim.policies.placement import BestFit, FirstFit, Spread, WorstFit
 from dcsim.policies.views import PlacementRequest
 from dcsim.simulation import Policies, simulate
+from dcsim.simulation.bins import bin_edges_s
 from dcsim.simulation.cluster_run import ClusterRun
 from dcsim.simulation.inputs import prepare
 from dcsim.simulation.open_loop import open_loop_applies
@@ -48,10 +50,30 @@ def fields_of(record):
     for name, value in vars(record).items():
         if name == "log":
             fields |= {f"log.{column}": rows.tobytes() for column, rows in value.columns().items()}
+        elif name == "traffic":
+            fields |= traffic_of(record)
         elif name != "inputs":
             kind = value.typecode if isinstance(value, array) else type(value).__name__
             fields[name] = (kind, np.asarray(value).tobytes())
     return fields
+
+
+def traffic_of(record):
+    """What crossed the links, in bins, as bytes."""
+    inputs = record.inputs
+    found = record.traffic.tables(
+        bin_edges_s(record.now_s),
+        inputs.links.tiers,
+        [bandwidth or math.inf for bandwidth in inputs.links.bandwidths],
+        inputs.jobs.tenant_names,
+        names=inputs.links.names,
+    )
+    tables = {"links": found.links, "tiers": found.tiers}
+    return {
+        f"{table}.{name}": values.tolist() if values.dtype == object else values.tobytes()
+        for table, columns in tables.items()
+        for name, values in columns.items()
+    } | {"links.names": found.listed.names}
 
 
 def overbooked_links(scenario, **arguments):

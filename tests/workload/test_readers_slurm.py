@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcsim.errors import TraceError
-from dcsim.workload.readers.hostlist import HostlistError, compress_hosts, expand_hosts
+from dcsim.facility.network.hostlist import HostlistError, compress_hosts, expand_hosts
 from dcsim.workload.readers.slurm_topology import read_slurm_cluster
 
 NODES = "NodeName=n[001-008] Gres=gpu:h100:8 CPUs=128 RealMemory=1024000\n"

@@ -5,11 +5,13 @@
   var THEMES = {
     light: {
       colours: ["#0072b2", "#d55e00", "#009e73", "#a6407c", "#8a6d00", "#3a86b7", "#5b5b5b", "#7b3fb5"],
-      text: "#1b1f24", quiet: "#59636e", grid: "#d5dae0", ground: "#f6f7f9", hover: "#ffffff"
+      text: "#1b1f24", quiet: "#59636e", grid: "#d5dae0", ground: "#f6f7f9", hover: "#ffffff",
+      heat: [[0, "#e9edf2"], [0.5, "#66a3cc"], [1, "#063f66"]]
     },
     dark: {
       colours: ["#56b4e9", "#f0944d", "#3fcf9f", "#e58fc1", "#e6c84f", "#9fd3f5", "#b8bec6", "#c5a3f0"],
-      text: "#e6e9ed", quiet: "#9aa4af", grid: "#363d45", ground: "#1d2126", hover: "#14171b"
+      text: "#e6e9ed", quiet: "#9aa4af", grid: "#363d45", ground: "#1d2126", hover: "#14171b",
+      heat: [[0, "#272d34"], [0.5, "#2f7cb0"], [1, "#c4e6fb"]]
     }
   };
   var figures = JSON.parse(document.getElementById("figures").textContent);
@@ -30,6 +32,7 @@
       copy.marker = Object.assign({ color: c }, trace.marker);
       copy.marker.line = Object.assign({ color: t.ground }, trace.marker.line);
     }
+    if (trace.type === "heatmap") { copy.colorscale = t.heat; }
     ["error_x", "error_y"].forEach(function (bar) {
       if (trace[bar]) { copy[bar] = Object.assign({ color: c }, trace[bar]); }
     });

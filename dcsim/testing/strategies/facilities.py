@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -16,7 +19,16 @@ from dcsim.spec.grid import (
 )
 from dcsim.spec.network import NetworkSpec
 from dcsim.spec.power import PowerChainSpec, PowerStageSpec
-from dcsim.spec.storage import LocalDiskSpec, SharedFileSystemSpec, StorageSpec
+from dcsim.spec.redundancy import ErasureCodingSpec, NoRedundancySpec, ReplicationSpec
+from dcsim.spec.storage import (
+    CacheSpec,
+    DataServerFailureSpec,
+    DatasetSpec,
+    LocalDiskSpec,
+    ObjectStoreSpec,
+    SharedFileSystemSpec,
+    StorageSpec,
+)
 
 __all__ = ["clusters", "coolings", "grids", "networks", "power_chains", "storages", "weathers"]
 
@@ -83,33 +95,89 @@ def clusters(
 
 
 @st.composite
-def networks(draw: st.DrawFn, *, max_oversubscription: float = 8.0, starved: bool = True) -> NetworkSpec:
-    """Draw a star or a fat-tree, slow links and latencies among them.
+def networks(
+    draw: st.DrawFn,
+    *,
+    max_oversubscription: float = 8.0,
+    starved: bool = True,
+    topologies: tuple[str, ...] = ("fat_tree", "star"),
+    max_servers: int = 6,
+) -> NetworkSpec:
+    """Draw a star or a fat-tree, or another topology; slow links and latencies among them.
 
     Args:
         draw: given by Hypothesis.
         max_oversubscription: of a rack's uplinks, 1..64.
         starved: links of 1 B/s occur, on which jobs take years.
+        topologies: to choose from; all of `dcsim.spec.network.TOPOLOGIES` but graph, which needs a file.
+        max_servers: those of other topologies have room for.
     """
     speeds = (50e9, 1.25e9, 1e6, 1.0) if starved else (50e9, 1.25e9)
-    return NetworkSpec(
-        topology=draw(st.sampled_from(("fat_tree", "star"))),
-        server_bandwidth_bytes_per_s=draw(_figures(*speeds)),
-        oversubscription=draw(_figures(1.0, max_oversubscription, (1.0 + max_oversubscription) / 2.0)),
-        latency_s=draw(_figures(5e-6, 0.0, 0.25)),
-        switch_power_w=draw(_figures(600.0, 0.0)),
-    )
+    topology = draw(st.sampled_from(topologies))
+    common: dict[str, Any] = {
+        "topology": topology,
+        "server_bandwidth_bytes_per_s": draw(_figures(*speeds)),
+        "oversubscription": draw(_figures(1.0, max_oversubscription, (1.0 + max_oversubscription) / 2.0)),
+        "latency_s": draw(_figures(5e-6, 0.0, 0.25)),
+        "switch_power_w": draw(_figures(600.0, 0.0)),
+    }
+    if topology in _SHAPES:
+        common |= draw(_SHAPES[topology](max_servers))
+        common["routing"] = draw(st.sampled_from((None, "shortest", "ecmp", "spread")))
+    return NetworkSpec(**common)
 
 
 @st.composite
-def storages(draw: st.DrawFn, *, starved: bool = True) -> StorageSpec:
+def _k_ary_shapes(draw: st.DrawFn, servers: int) -> dict[str, Any]:
+    least = next(k for k in range(2, 129, 2) if k**3 // 4 >= servers)
+    return {"k_ary": {"k": least + 2 * draw(st.integers(0, 1))}}
+
+
+@st.composite
+def _rails_shapes(draw: st.DrawFn, servers: int) -> dict[str, Any]:
+    rails = {"per_server": draw(st.integers(1, 4)), "servers_per_group": draw(st.integers(1, servers))}
+    return {"rails": rails}
+
+
+@st.composite
+def _dragonfly_shapes(draw: st.DrawFn, servers: int) -> dict[str, Any]:
+    groups, routers = draw(st.integers(1, 5)), draw(st.integers(1, 3))
+    shape = {
+        "groups": groups,
+        "routers_per_group": routers,
+        "servers_per_router": -(-servers // (groups * routers)),
+        "arrangement": draw(st.sampled_from(("palmtree", "consecutive"))),
+    }
+    return {"dragonfly": shape}
+
+
+@st.composite
+def _torus_shapes(draw: st.DrawFn, servers: int) -> dict[str, Any]:
+    sides = draw(st.lists(st.integers(1, 3), min_size=1, max_size=2))
+    return {"torus": {"shape": (*sides, -(-servers // math.prod(sides)))}}
+
+
+_SHAPES = {
+    "k_ary_fat_tree": _k_ary_shapes,
+    "rail_optimised": _rails_shapes,
+    "dragonfly": _dragonfly_shapes,
+    "torus": _torus_shapes,
+}
+"""Of topologies with a shape of their own: what draws it for so many servers."""
+
+
+@st.composite
+def storages(draw: st.DrawFn, *, starved: bool = True, tiers: bool = False) -> StorageSpec:
     """Draw where jobs read.
 
     Args:
         draw: given by Hypothesis.
         starved: file systems of 1 B/s occur, on which jobs take years.
+        tiers: data servers, redundancy, operations, an object store, caches and datasets, too.
     """
     speeds = (100e9, 1e6, 1.0) if starved else (100e9, 1e9)
+    if tiers:
+        return draw(_tiered_storages(speeds))
     return StorageSpec(
         shared=SharedFileSystemSpec(
             bandwidth_bytes_per_s=draw(_figures(*speeds)), power_w=draw(_figures(5000.0, 0.0))
@@ -119,6 +187,79 @@ def storages(draw: st.DrawFn, *, starved: bool = True) -> StorageSpec:
             capacity_bytes=draw(_figures(4e12, 0.0, 1e6)),
         ),
         feed=draw(st.sampled_from(("shared", "local", "cached"))),
+    )
+
+
+def _or_none(*values: float) -> SearchStrategy[float | None]:
+    """Draw no limit, or one of a few."""
+    return st.sampled_from((None, *values))
+
+
+@st.composite
+def _shared_file_systems(draw: st.DrawFn, speeds: tuple[float, ...]) -> SharedFileSystemSpec:
+    data_servers = draw(st.sampled_from((1, 4, 12)))
+    redundancy = draw(
+        st.sampled_from(
+            (
+                NoRedundancySpec(),
+                ReplicationSpec(copies=2),
+                ErasureCodingSpec(data_shards=2, parity_shards=1),
+            )
+        )
+    )
+    fails = data_servers > 1 and not isinstance(redundancy, NoRedundancySpec) and draw(st.booleans())
+    return SharedFileSystemSpec(
+        bandwidth_bytes_per_s=draw(_figures(*speeds)),
+        write_bandwidth_bytes_per_s=draw(_or_none(*speeds)),
+        power_w=draw(_figures(5000.0, 0.0)),
+        data_servers=data_servers,
+        stripe_count=draw(st.sampled_from((None, 1, data_servers))),
+        metadata_operations_per_s=draw(_or_none(1e5, 1e3)),
+        file_bytes=draw(_figures(1e8, 1e5)),
+        latency_s=draw(_figures(0.0, 1e-3)),
+        client_bandwidth_bytes_per_s=draw(_or_none(5e9)),
+        redundancy=redundancy,
+        failures=(DataServerFailureSpec(at_s=600.0, data_server=0, repair_s=draw(_or_none(1e4))),)
+        if fails
+        else (),
+    )
+
+
+@st.composite
+def _tiered_storages(draw: st.DrawFn, speeds: tuple[float, ...]) -> StorageSpec:
+    store = ObjectStoreSpec(
+        bandwidth_bytes_per_s=draw(_figures(*speeds)),
+        requests_per_s=draw(_or_none(1e5)),
+        redundancy=ReplicationSpec(copies=3),
+    )
+    places = st.sampled_from(("shared", "object", "local"))
+    datasets = {
+        f"dataset-{n}": DatasetSpec(size_bytes=draw(_figures(1e9, 1e6)), place=draw(places))
+        for n in range(draw(st.integers(0, 3)))
+    }
+    read_from_afar = any(dataset.place != "local" for dataset in datasets.values())
+    feed = draw(st.sampled_from(("shared", "local", "cached")))
+    where = draw(st.sampled_from(("node", "shared")))
+    cache = CacheSpec(
+        where=where,
+        policy=draw(st.sampled_from(("no_eviction", "lru"))),
+        capacity_bytes=draw(_figures(1e9, 1e6)) if where == "shared" else draw(_or_none(1e9, 1e6)),
+        prefetch_bytes=draw(_or_none(1e8)),
+        cold=draw(st.booleans()),
+    )
+    return StorageSpec(
+        shared=draw(_shared_file_systems(speeds)),
+        local=LocalDiskSpec(
+            bandwidth_bytes_per_s=draw(_figures(6e9, speeds[-1])),
+            write_bandwidth_bytes_per_s=draw(_or_none(3e9)),
+            read_operations_per_s=draw(_or_none(1e6)),
+            write_operations_per_s=draw(_or_none(1e5)),
+            capacity_bytes=draw(_figures(4e12, 1e10)),
+        ),
+        object_store=store,
+        feed=feed,
+        cache=cache if (feed == "cached" or read_from_afar) and draw(st.booleans()) else None,
+        datasets=datasets,
     )
 
 

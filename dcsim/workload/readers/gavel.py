@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from dcsim.errors import Problem, TraceError
+from dcsim.spec.strict_json import strict_json
 from dcsim.workload.jobs import JobTable, job_table
 from dcsim.workload.rate_table import MeasuredPair, MeasuredRate, RateProvenance, RateTable
 from dcsim.workload.readers.bounded import decoded, numbered_lines, read_bounded
 from dcsim.workload.readers.columns import rows_of_columns
 from dcsim.workload.readers.rows import Field, OnBad, Rows
-from dcsim.workload.strict_json import strict_json
 
 __all__ = ["GAVEL_FIELDS", "read_gavel", "read_gavel_rates"]
 

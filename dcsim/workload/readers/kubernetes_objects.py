@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from dcsim.errors import Problem, ScenarioError, TraceError
+from dcsim.spec.strict_json import strict_json
 from dcsim.spec.yaml_loader import load_yaml
 from dcsim.workload.readers.bounded import decoded, read_bounded
 from dcsim.workload.readers.rows import Rows
-from dcsim.workload.strict_json import strict_json
 
 __all__ = ["YAML_BYTES_MAX", "YAML_VALUES_MAX", "KubernetesObject", "parse_quantity", "read_objects"]
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from dcsim.errors import Problem, TraceError
 from dcsim.workload.files import replace_file
 from dcsim.workload.jobs import JobTable, job_table
+from dcsim.workload.layouts import divides
 from dcsim.workload.readers.rows import (
     Field,
     OnBad,
@@ -104,6 +105,14 @@ NATIVE_FIELDS = (
     ),
     Field("array", "text", "", "job array it belongs to; blank: none", default=""),
     Field("array_limit", "whole", "", "of its array so many at once; 0: all", default=0.0, high=_COUNT_MAX),
+    Field("dataset", "text", "", "one of the scenario's data sets; blank: what the profile says", default=""),
+    Field(
+        "parallelism",
+        "text",
+        "",
+        "how the gang divides the model, such as tensor=8 pipeline=4; blank: data parallel",
+        default="",
+    ),
     Field(
         "after", "text", "", "ids of jobs it waits for, a vertical bar between them; blank: none", default=""
     ),
@@ -200,6 +209,12 @@ def _flag_jobs(rows: Rows) -> None:
     wrong = elastic & ~((least >= 1) & (least <= numbers["accelerators"]) & (numbers["accelerators"] <= most))
     rows.flag(wrong, "min_accelerators", "1 <= min_accelerators <= accelerators <= max_accelerators")
     rows.flag(elastic & shared, "accelerator_share", "1 where elastic")
+    undivided = [
+        not divides(text, width)
+        for text, width in zip(texts["parallelism"], numbers["accelerators"].tolist(), strict=True)
+    ]
+    expected = "degrees such as tensor=8 pipeline=4 whose product divides the accelerators"
+    rows.flag(np.array(undivided, dtype=bool), "parallelism", expected)
     _flag_arrays(rows)
 
 
