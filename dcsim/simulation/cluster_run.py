@@ -14,11 +14,13 @@ from dcsim.policies.views import GridView, JobView
 from dcsim.simulation.admission import Admission
 from dcsim.simulation.attempts import Attempts
 from dcsim.simulation.dispatching import make_dispatch
+from dcsim.simulation.explaining import Observer
 from dcsim.simulation.hall_events import HallEvents
 from dcsim.simulation.inputs import RunInputs
 from dcsim.simulation.kinds import LogKind, Order
 from dcsim.simulation.placing import Placer
 from dcsim.simulation.record import CANCELLED, RunRecord
+from dcsim.simulation.watching import Watch
 
 __all__ = ["ClusterRun"]
 
@@ -34,6 +36,7 @@ class ClusterRun:
         grid: makes the forecast an energy policy sees at an instant.
         guards: prove capacities, fairness and gang atomicity after every instant.
         progress: called now and then with (jobs ended, jobs).
+        observer: is told what holds one job back.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class ClusterRun:
         *,
         guards: bool = False,
         progress: Callable[[int, int], object] | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.inputs = inputs
         self.record = RunRecord(inputs)
@@ -70,6 +74,10 @@ class ClusterRun:
             on_sleep=self._slept,
         )
         self._hall = HallEvents(self.engine, self.record, self.links, self.storage, self.attempts)
+        self._watch: Watch | None = None
+        if observer is not None:
+            observer.link_names = inputs.links.names
+            self._watch = Watch(observer, self.engine, self.links, self.attempts.running)
         self._dispatch = make_dispatch(self.engine, self.record, placer, self.attempts, grid)
         self._admission = Admission(inputs.jobs, self._admit, self._cancel)
         self._submit_s = array("d", inputs.jobs.submit_s.tobytes())
@@ -201,6 +209,8 @@ class ClusterRun:
         if self.storage.recached:
             self.attempts.recached()
         self.attempts.work.settle()
+        if self._watch is not None:
+            self._watch.settle()
         it_w = self.attempts.servers.power_w + self.attempts.work.power_w
         if it_w != self._logged_w:
             self._log_power(it_w)

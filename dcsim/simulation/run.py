@@ -15,6 +15,7 @@ from dcsim.results.run_result import RunResult
 from dcsim.simulation.assemble import assemble
 from dcsim.simulation.bins import bin_edges_s
 from dcsim.simulation.cluster_run import ClusterRun
+from dcsim.simulation.explaining import Observer
 from dcsim.simulation.guards import check_run
 from dcsim.simulation.inputs import Policies, prepare
 from dcsim.simulation.open_loop_record import run_open_loop
@@ -36,6 +37,7 @@ def simulate(
     policies: Policies | None = None,
     jobs: JobTable | None = None,
     progress: Callable[[int, int], object] | None = None,
+    observer: Observer | None = None,
 ) -> RunResult:
     """Run one scenario with one seed.
 
@@ -50,6 +52,7 @@ def simulate(
         policies: policy objects instead of those the scenario names.
         jobs: a job table instead of the scenario's workload.
         progress: called now and then with (jobs done, jobs).
+        observer: watches what holds one job back; the result is the same.
 
     Returns:
         Tables, summary, balances and provenance; equal arguments give equal bytes.
@@ -71,9 +74,10 @@ def simulate(
         base_dir=folder,
     )
     # Guards prove each instant, and the open loop has none: only what it would have come to.
-    record = None if guards else run_open_loop(inputs, scenario.horizon_s, progress)
+    by_instants = guards or observer is not None
+    record = None if by_instants else run_open_loop(inputs, scenario.horizon_s, progress)
     if record is None:
-        run = ClusterRun(inputs, _forecast(grid), guards=guards, progress=progress)
+        run = ClusterRun(inputs, _forecast(grid), guards=guards, progress=progress, observer=observer)
         run.run(scenario.horizon_s)
         record = run.record
     end_s = record.now_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import dcsim
 from dcsim.errors import InputError, ResultError
 from dcsim.results.run_result import RunResult
 from dcsim.results.store import write_run
-from dcsim.simulation.explaining import NETWORK, Observer
+from dcsim.simulation.explaining import DATA, NETWORK, Observer
 from dcsim.simulation.kinds import EVENT_KINDS
 from dcsim.study import explain
 from tests.results.synthetic import make_result, make_scenario
@@ -107,3 +108,45 @@ def test_a_run_without_jobs_has_none_to_explain(tmp_path: Path) -> None:
 def test_it_is_part_of_the_public_interface(stored: Path) -> None:
     found = dcsim.explain(stored, "job-00001", simulate=Watched(made()))
     assert isinstance(found, dcsim.Explanation)
+
+
+JOBS = """\
+job_id,submit_s,accelerators,duration_s,tenant,profile,batch_per_accelerator
+first,0,4,3600,vision,digits_mlp,64
+second,600,4,3600,vision,digits_mlp,64
+third,900,4,1800,speech,digits_mlp,64
+wide,1200,16,1800,speech,digits_mlp,64
+"""
+SCENARIO = """\
+name: starved
+cluster:
+  racks: [{name: r, count: 2, servers: [{count: 2, accelerator: cpu-core, accelerators: 4}]}]
+network: {topology: fat_tree, server_bandwidth_bytes_per_s: 10 Gbit/s, oversubscription: 8}
+storage: {shared: {bandwidth_bytes_per_s: 400 MB/s}}
+workload: {kind: trace, path: jobs.csv}
+"""
+
+
+def test_what_links_cost_in_a_real_run_is_what_the_job_table_says(tmp_path: Path) -> None:
+    (tmp_path / "jobs.csv").write_text(JOBS, encoding="utf-8")
+    (tmp_path / "starved.yaml").write_text(SCENARIO, encoding="utf-8")
+    loaded = dcsim.load_scenario(tmp_path / "starved.yaml")
+    result = dcsim.simulate(loaded.scenario, base_dir=tmp_path)
+    path = write_run(result, tmp_path / "run", scenario=loaded.scenario, base_dir=tmp_path)
+    kinds = {"data_stall": DATA, "network_stall": NETWORK}
+    held_back = 0
+    for job_id in ("first", "second", "third", "wide"):
+        found = explain(path, job_id)
+        assert found.note == ""
+        assert math.fsum(part.time_s for part in found.spent) == pytest.approx(found.time_s, rel=1e-12)
+        spent = {part.cause: part.time_s for part in found.spent}
+        for cause, kind in kinds.items():
+            lost_s = [loss.lost_s for loss in found.links or () if loss.kind == kind]
+            assert math.fsum(lost_s) == pytest.approx(spent[cause], rel=1e-9)
+            held_back += spent[cause] > 0.0
+        for loss in found.links or ():
+            assert math.fsum(share.amount_s for share in loss.others) == pytest.approx(
+                loss.lost_s if loss.others else 0.0
+            )
+            assert job_id not in [share.job_id for share in loss.others]
+    assert held_back >= 4
