@@ -149,9 +149,12 @@ def stall_fraction(jobs: Table, cause: str) -> float:
     held_s = np.sum([jobs[column.name] for column in TIMES if column.name != "queue_s"], axis=0)
     width = np.divide(devices_s, held_s, out=np.zeros(len(held_s)), where=held_s > 0.0)
     held = math.fsum(devices_s.tolist())
-    return math.fsum((jobs[f"{cause}_stall_s"] * width).tolist()) / held if held > 0.0 else math.nan
+    stall_s = np.where(jobs[f"{cause}_stall_s"] > _ROUNDING * held_s, jobs[f"{cause}_stall_s"], 0.0)
+    return math.fsum((stall_s * width).tolist()) / held if held > 0.0 else math.nan
 
 
+_ROUNDING = 1e-9
+"""A stall that takes less of a job's time is what rounding left."""
 _UNPRODUCTIVE = ("checkpoint", "restore", "redone", "stalled", "waiting")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from heapq import heappop, heappush
 from itertools import count
 from typing import cast
 
@@ -52,6 +53,8 @@ class Progress:
         self._fresh: list[RunningJob] = []
         self._bundles: dict[tuple[object, ...], Bundle] = {}
         self._idents = count()
+        self._plans: list[tuple[float, int, Bundle]] = []
+        """When bundles finish, as they were planned; most of the entries are long outdated."""
         self._stale: dict[Bundle, None] = {}
         self.transfers = Transfers(engine, links, contention=contention, on_stretch=self._sent)
         self._stepping = Stepping(engine, self.transfers, traffic, self._add_power, self._step_by_step_done)
@@ -276,21 +279,28 @@ class Progress:
             return
         finish_s = now_s + max(0.0, first.target_steps - bundle.steps) / bundle.rate
         bundle.finish_s = finish_s
+        heappush(self._plans, (finish_s, bundle.ident, bundle))
 
     def _call_first(self) -> None:
         """Have the bundle that finishes first called then, and all that finish with it.
 
         The others are not: every change of a starved link moves all their finishes.
         """
-        first_s = min((bundle.finish_s for bundle in self._bundles.values()), default=math.inf)
-        if first_s == math.inf:
-            return
-        for bundle in self._bundles.values():
-            if bundle.finish_s == first_s != bundle.called_s:
-                running = bundle.first()
-                if running is not None:
-                    bundle.called_s = first_s
-                    self._engine.call_at(first_s, Order.FINISH, running.index, self._finish_first, bundle)
+        plans, together = self._plans, dict[tuple[float, int, Bundle], None]()
+        first_s = math.inf
+        while plans and (plans[0][0] == first_s or first_s == math.inf):
+            entry = heappop(plans)
+            finish_s, _, bundle = entry
+            if bundle.finish_s != finish_s or not bundle.count:
+                continue  # it was planned anew since
+            first_s = finish_s
+            together[entry] = None
+            running = bundle.first()
+            if bundle.called_s != first_s and running is not None:
+                bundle.called_s = first_s
+                self._engine.call_at(first_s, Order.FINISH, running.index, self._finish_first, bundle)
+        for entry in together:
+            heappush(plans, entry)
 
     def _finish_first(self, bundle: Bundle) -> None:
         """The first job of a bundle is done; the others are re-planned at the end of the instant."""

@@ -17,6 +17,8 @@ from dcsim.study.replaying import stored_inputs
 
 __all__ = ["Explanation", "explain"]
 
+_ROUNDING = 1e-9
+"""Stalls that are less of the time a job computed are what rounding left."""
 _NEAR_AMONG = 50_000
 """Names compared with one that is not known; more would take too long."""
 
@@ -42,7 +44,7 @@ def explain(
     result = read_run(run_dir).result
     row = _row(result.jobs["job_id"].tolist(), job_id)
     stalled_s = float(result.jobs["network_stall_s"][row] + result.jobs["data_stall_s"][row])
-    if not stalled_s > 0.0:
+    if not stalled_s > _ROUNDING * float(result.jobs["compute_s"][row]):
         return explain_run(result, row, Observer(row))
     observer = Observer(row)
     try:

@@ -83,6 +83,7 @@ def test_what_networkx_writes_is_read(tmp_path: Path) -> None:
     network = _network(tmp_path, json.dumps(record), 2, routing="spread")
     assert network.link_names[:4] == ["0 to 3", "3 to 0", "0 to 3 #2", "3 to 0 #2"]
     assert _named(network, network.uses([(0, 1, 1.0)])) == {"0 to 3": 0.5, "0 to 3 #2": 0.5, "3 to 1": 1.0}
+    assert _named(network, network.uses([(1, 0, 1.0)])) == {"1 to 3": 1.0, "3 to 0": 0.5, "3 to 0 #2": 0.5}
     assert network.nominal_bandwidth_bytes_per_s == 1e9  # server 1 has one link
 
 
@@ -128,6 +129,21 @@ def test_servers_pass_traffic_on_only_where_they_say_so(tmp_path: Path) -> None:
     assert network.switches == 0
     with pytest.raises(ScenarioError, match=r"server '2' out of reach .*forwards"):
         _network(tmp_path, ring(forwards=False), 4)
+
+
+@pytest.mark.parametrize("between", [("vx", "xw"), ("vx", "xy", "yw")])
+def test_a_server_joined_to_servers_is_no_short_cut_for_others(
+    tmp_path: Path, between: tuple[str, ...]
+) -> None:
+    nodes = [_node(n, "server") for n in ("a", "b", "c", "d")] + [_node(n, "switch") for n in ("v", "w", "x")]
+    nodes += [_node("y", "switch"), _node("disk", "storage")]
+    ends = ("av", "bw", "cv", "cw", "cd", "dv", *between)
+    links = [*(_link(*pair) for pair in ends), _link("disk", "x")]
+    network = _network(tmp_path, _graph(nodes, links), 4, routing="spread")
+    way = ("a to v", *(f"{a} to {b}" for a, b in between), "w to b")
+    assert _named(network, network.uses([(0, 1, 1.0)])) == dict.fromkeys(way, 1.0)
+    assert _named(network, network.uses([(2, 3, 1.0)])) == {"c to d": 1.0}
+    assert len(network.own_links(2)) == 3
 
 
 def test_latencies_of_links_add_up(tmp_path: Path) -> None:
@@ -324,6 +340,13 @@ def test_leaves_are_oversubscribed_as_those_of_a_fat_tree_where_nothing_else_is_
     assert network.write_uses([(5, 0.5)]) == tree.write_uses([(5, 0.5)])
 
 
+def test_levels_above_the_leaves_are_not_oversubscribed_where_nothing_is_said(tmp_path: Path) -> None:
+    network = _network(tmp_path, TREE, 10, server_bandwidth_bytes_per_s=12.0, oversubscription=2.0)
+    capacity = dict(zip(network.link_names, network.capacity_bytes_per_s, strict=True))
+    assert capacity["leaf1 up"] == 24.0
+    assert capacity["pod1 up"] == 48.0
+
+
 def test_blocks_are_joined_by_their_sizes_and_in_the_end_by_one_switch(tmp_path: Path) -> None:
     blocks = "".join(f"BlockName=b{b} Nodes=n[{4 * b}-{4 * b + 3}]\n" for b in range(6)) + "BlockSizes=4,8\n"
     network = _network(tmp_path, blocks, 24)
@@ -341,6 +364,14 @@ def test_blocks_are_joined_by_their_sizes_and_in_the_end_by_one_switch(tmp_path:
     assert network.switches == 6 + 3 + 1
     assert len(network.uses([(0, 7, 1.0)])) == 4
     assert len(network.uses([(0, 8, 1.0)])) == 6
+    three = _network(tmp_path, blocks.replace("4,8", "4,8,16"), 24)
+    assert [name for name in three.link_names if name.startswith("blocks") and name.endswith("up")] == [
+        "blocks of 16 #0 up",
+        "blocks of 8 #0 up",
+        "blocks of 8 #1 up",
+        "blocks of 16 #1 up",
+        "blocks of 8 #2 up",
+    ]
     one = _network(tmp_path, "BlockName=b Nodes=n[1-4]\n", 4)
     assert len(one.uses([(0, 3, 1.0)])) == 2
 

@@ -261,6 +261,22 @@ def test_a_longer_way_is_taken_where_no_short_one_is_left() -> None:
     assert network.latency_s(0, 1) == network.spec.latency_s
 
 
+def test_storage_passes_nothing_on() -> None:
+    network = _k_ary(4, "shortest")
+    for name in network.link_names:
+        # Pod 0 keeps core 0 only, pod 1 core 2 only.
+        out, into = (
+            name.startswith(("aggregation 0 to core", "aggregation 1 to core")),
+            name.endswith(("to aggregation 2", "to aggregation 3")),
+        )
+        if (out and name != "aggregation 0 to core 0") or (
+            into and name.startswith("core") and name != "core 2 to aggregation 3"
+        ):
+            network.set_link(_link(network, name), 0.0)
+    # Up to core 0, through another pod to core 2, down: not through the storage that both cores lead to.
+    assert len(network.uses([(0, 4, 1.0)])) == 2 + 8
+
+
 def test_a_degraded_link_keeps_its_traffic_and_takes_longer() -> None:
     network = _torus(4, 4)
     before, version = network.uses([(0, 1, 1.0)]), network.routes_version

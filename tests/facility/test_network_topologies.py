@@ -163,6 +163,8 @@ def test_each_rail_has_its_own_leaf_and_a_transfer_takes_all_rails_alike(routing
     uplink = dict(zip(network.link_names, network.capacity_bytes_per_s, strict=True))
     first, last = sorted(name for name in uplink if re.match(r"group [02] rail 0 (up|to spine 0)$", name))
     assert uplink[first] == 2 * uplink[last]
+    of_leaf = [capacity for name, capacity in uplink.items() if re.match(r"group 0 rail 0 (up|to)", name)]
+    assert sum(of_leaf) == pytest.approx(16 * (50e9 / 8) / 2.0)
 
 
 def test_a_single_group_of_rails_has_no_spines() -> None:
@@ -200,6 +202,19 @@ def test_every_two_groups_of_a_dragonfly_are_joined_alike(
     expected = {(a, b): each for a in range(groups) for b in range(groups) if a != b}
     assert between == expected
     assert max(Counter(source.tolist()).values(), default=0) <= per_router
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "order"),
+    [("palmtree", [8, 7, 6, 5, 4, 3, 2, 1]), ("consecutive", [1, 2, 3, 4, 5, 6, 7, 8])],
+)
+def test_ports_of_the_first_group_lead_where_the_arrangement_says(arrangement: str, order: list[int]) -> None:
+    shape = DragonflySpec.model_validate(
+        {"groups": 9, "routers_per_group": 4, "servers_per_router": 2, "arrangement": arrangement}
+    )
+    source, target = global_links(shape)
+    assert source[:8].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert (target[:8] // 4).tolist() == order
 
 
 def test_the_dragonfly_of_the_paper_has_three_hops_at_most_and_one_between_groups() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dcsim.facility.storage import Place, Storage, StorageState, cached_fraction
 from dcsim.facility.storage.checkpoint_times import burst_s
-from dcsim.facility.storage.loading import overlap_fraction, step_time_s
+from dcsim.facility.storage.loading import overlap_fraction, read_ahead_bytes_per_s, step_time_s
 from dcsim.facility.storage.stripes import covered_data_servers, stripe_data_servers
 from dcsim.spec.redundancy import RedundancySpec, stored_per_byte
 from dcsim.spec.storage import StorageSpec
@@ -294,6 +294,13 @@ def test_what_one_server_gets_is_limited_by_its_client_and_by_what_is_on_its_way
     assert cap("local", [(0, 1.0)]) == math.inf
     assert [storage.latency_s(place) for place in ("shared", "local", "object")] == [1e-3, 0.0, 0.02]
     assert not storage.is_plain
+
+
+def test_without_latency_or_without_reading_ahead_a_stream_has_no_limit_of_its_own():
+    assert read_ahead_bytes_per_s(64e6, 0.0) == math.inf
+    assert read_ahead_bytes_per_s(0.0, 0.02) == math.inf  # then reading and computing alternate
+    assert read_ahead_bytes_per_s(64e6, 1.0) == 64e6
+    assert read_ahead_bytes_per_s(1.0, 0.02) == 50.0
 
 
 # -- theorems --------------------------------------------------------------------------------------------

@@ -64,6 +64,8 @@ def test_stalls_count_with_the_width_that_a_job_had() -> None:
     assert metrics.stall_fraction(jobs, "network") == pytest.approx(4.0 / 240.0)
     assert metrics.stall_fraction(jobs, "data") == pytest.approx(100.0 / 240.0)
     assert metrics.stall_fraction(jobs, "neighbour") == 0.0
+    dust = {**jobs, "network_stall_s": np.array([2e-9, 0.0, 0.0])}
+    assert metrics.stall_fraction(dust, "network") == 0.0
     idle = {name: values[2:] for name, values in jobs.items()}
     assert math.isnan(metrics.stall_fraction(idle, "network"))
 

@@ -170,6 +170,8 @@ class Network:
         Raises:
             UnreachableError: a failure has left no way for some of them.
         """
+        if self._tree is not None:
+            return self._tree.uses(transfers)
         kept = self._kept
         routes: list[tuple[Route, float]] = []
         cut: dict[tuple[int, int], None] = {}

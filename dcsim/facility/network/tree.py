@@ -54,6 +54,24 @@ class Tree:
             ]
         return [(self.server_up[source], 1.0), (self.server_down[target], 1.0)]
 
+    def uses(self, transfers: Iterable[tuple[int, int, float]]) -> list[tuple[int, float]]:
+        """Return (link, weight) of transfers (source, target, weight), ascending by link."""
+        up, down, rack = self.server_up.start, self.server_down.start, self._rack
+        leaf_up, leaf_down, leaves = self.leaf_up.start, self.leaf_down.start, bool(self.leaf_up)
+        total: dict[int, float] = {}
+        get = total.get
+        for source, target, weight in transfers:
+            if source == target:
+                continue
+            total[up + source] = get(up + source, 0.0) + weight
+            total[down + target] = get(down + target, 0.0) + weight
+            if leaves and rack[source] != rack[target]:
+                link = leaf_up + rack[source]
+                total[link] = get(link, 0.0) + weight
+                link = leaf_down + rack[target]
+                total[link] = get(link, 0.0) + weight
+        return sorted(total.items())
+
     def ring_uses(self, servers: Sequence[int]) -> list[tuple[int, float]]:
         """Return (link, weight) of a ring over `servers` (ascending): each sends to the next.
 
