@@ -151,15 +151,15 @@ class Attempts:
             plan = neighbours.plan(job, accelerator)
             if plan.extrapolated:
                 self._record.extrapolated[job.index] = True
-            if plan is job.plan or job.finish_s == self._engine.now:  # who is done now was as fast until now
+            if plan is job.ample or job.finish_s == self._engine.now:  # who is done now was as fast until now
                 continue
             if job.phase is Phase.RUN:
                 self.work.stop(job)
-                job.plan = plan
+                job.plan = job.ample = plan
                 self.flows.prepare(job)
                 self.work.begin(job)
             else:
-                job.plan = plan
+                job.plan = job.ample = plan
 
     def _awake(self, running: RunningJob) -> None:
         """All its servers are awake: start up or load the state of an earlier attempt, then work."""
@@ -196,7 +196,7 @@ class Attempts:
         self.accounts.phase_over(running, self._engine.now)
         if running.phase is not Phase.WAIT:
             self.work.stop(running)
-        if running.phase is Phase.RUN:
+        if phase is Phase.LEAVE:
             self._refresh(self.flows.leave(running))
         running.phase = phase
         running.turn += 1
@@ -458,3 +458,4 @@ class Attempts:
             elif running.phase is not Phase.WAIT:
                 running.advance(now_s)
             self.accounts.attempt(running, over=False)
+        self.work.transfers.account()

@@ -103,6 +103,7 @@ class Bundle:
         running.energy_j += self.energy_j - running.joined_energy_j
         running.network_stall_s += self.network_stall_s - running.joined_network_stall_s
         running.data_stall_s += self.data_stall_s - running.joined_data_stall_s
+        running.data_stall_s += running.feed_lag_s * (self.steps - running.joined_steps)
         running.since_s = self.since_s
         running.bundle = None
         self.count -= 1

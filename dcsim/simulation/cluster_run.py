@@ -106,6 +106,11 @@ class ClusterRun:
         self.record.now_s = self.engine.now
         return self.engine.now
 
+    def run_to(self, horizon_s: float | None) -> RunRecord:
+        """Run as `run`; returns what was written down."""
+        self.run(horizon_s)
+        return self.record
+
     def _waiting_names(self) -> Sequence[str]:
         jobs = self.inputs.jobs
         free = int(self.fleet.free.sum())

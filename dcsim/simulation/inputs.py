@@ -22,7 +22,7 @@ from dcsim.simulation.hall_links import HallLinks, build_links
 from dcsim.simulation.suitable import allowed_servers, on_suitable_types, reference_types
 from dcsim.spec.scenario import MAX_HORIZON_S, Scenario
 from dcsim.units import Quantity, format_quantity
-from dcsim.workload.build import build_jobs, check_jobs_fit
+from dcsim.workload.build import build_jobs, check_datasets, check_jobs_fit
 from dcsim.workload.jobs import JobTable
 from dcsim.workload.profile_store import JobCosts, load_profiles, used_profiles
 
@@ -121,6 +121,7 @@ def prepare(
         jobs = build_jobs(scenario, seed, base_dir, loaded, models, fleet.accelerators)
     else:
         check_jobs_fit(jobs, scenario)
+        check_datasets(jobs, scenario, "jobs")
     jobs = on_suitable_types(jobs, scenario, fleet, loaded)
     binding = _binding(jobs, fleet)
     if binding:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from dcsim.facility.sharing import Flow
 from dcsim.facility.storage import StorageState
@@ -18,6 +18,17 @@ from dcsim.simulation.traffic_log import TrafficLog
 __all__ = ["JobFlows"]
 
 Uses = Sequence[tuple[int, float]]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """How far a job is that reads through caches."""
+
+    feed: Feed
+    epoch: float
+    """Steps in which it reads all of its data set once."""
+    left: float
+    """Steps it had left when the caches were last told."""
 
 
 class JobFlows:
@@ -37,16 +48,18 @@ class JobFlows:
         self._feeds = Feeds(inputs)
         self._single: dict[tuple[int, int], Uses] = {}
         """(server, profile or data set) -> uses of a job there alone, where no cache changes them."""
-        self._fed: dict[tuple[int, float], Plan] = {}
-        self._readers: dict[tuple[int, str], dict[RunningJob, None]] = {}
-        """(cache, data set) -> who reads it now."""
-        self._joined: dict[RunningJob, tuple[Feed, float]] = {}
-        """Reader through a cache -> what it reads, and the steps it had left when it last told."""
+        self._fed: dict[tuple[int, float], tuple[Plan, Plan]] = {}
+        """(identity of a plan, rate as fed) -> that plan, and the same at that rate."""
+        self._readers: dict[int, dict[str, dict[RunningJob, None]]] = {}
+        """Cache -> data set -> who reads it now."""
+        self._joined: dict[RunningJob, _Reading] = {}
+        """Who reads through caches."""
 
     # -- flows ---------------------------------------------------------------------------------------
 
     def prepare(self, running: RunningJob) -> None:
         """Find what a job uses from now on, and make its flows; it must have stopped working."""
+        self._split(running)
         running.network = running.feed = None
         running.feed_uses, told = (), []
         plan, tenant, share = running.plan, running.tenant, running.share
@@ -71,49 +84,67 @@ class JobFlows:
         self, running: RunningJob, told: list[tuple[int, float]], tenant: int, share: float
     ) -> None:
         feed = self._feeds.of(running.index)
-        uses = self._feed_uses(running, feed)
+        hit = self._hits(running, feed)
+        uses = self._feed_uses(running, feed, hit)
         running.feed_uses = uses
-        streams = self._streams(running)
-        cap = self._inputs.storage.stream_cap_bytes_per_s(feed.place, streams)
-        running.feed_cap_bytes_per_s = cap
-        running.plan = plan = self._as_fed(running.plan, cap, uses)
+        running.feed_cap_bytes_per_s = cap = self._cap_bytes_per_s(running, feed, hit)
+        running.plan = plan = self._as_fed(running.ample, cap, uses)
+        running.feed_lag_s = 0.0 if plan is running.ample else 1.0 / plan.rate - 1.0 / running.ample.rate
         told.append((self._traffic.uses(uses, tenant), plan.stream_bytes_per_step))
         if self._contention:
             running.feed = _flow(running, plan.stream_bytes_per_step * plan.rate, uses, share)
 
-    def _as_fed(self, plan: Plan, cap_bytes_per_s: float, uses: Uses) -> Plan:
+    def _cap_bytes_per_s(self, running: RunningJob, feed: Feed, hit: Sequence[float]) -> float:
+        """Return the most that its busiest server can read, however idle links are: what hits is not asked for."""
+        storage, streams = self._inputs.storage, self._streams(running)
+        if feed.place == "local":
+            return storage.stream_cap_bytes_per_s("local", streams)
+        parts = hit or [feed.local] * len(streams)
+        missed = [
+            (server, weight * (1.0 - part)) for (server, weight), part in zip(streams, parts, strict=True)
+        ]
+        return storage.stream_cap_bytes_per_s(feed.place, missed)
+
+    def _as_fed(self, ample: Plan, cap_bytes_per_s: float, uses: Uses) -> Plan:
         """Return a plan as fast as its input lets it be with nobody else there: its client, and how far it reads ahead."""
         ahead = self._inputs.storage.prefetch_bytes
         if cap_bytes_per_s == math.inf and ahead is None:
-            return plan
+            return ample
         most = cap_bytes_per_s
-        overlap = overlap_fraction(ahead, plan.stream_bytes_per_step)
+        overlap = overlap_fraction(ahead, ample.stream_bytes_per_step)
         if overlap < 1.0:
             links = self._inputs.links.bandwidths
-            most = min([most, *(links[link] / weight for link, weight in uses)])
+            # Who is cut off stands still, however far it reads ahead.
+            most = min([most, *(links[link] / weight for link, weight in uses if links[link] > 0.0)])
         if most == math.inf:
-            return plan
-        rate = 1.0 / step_time_s(1.0 / plan.rate, plan.stream_bytes_per_step / most, overlap)
-        if rate >= plan.rate:
-            return plan
-        key = (id(plan), rate)
+            return ample
+        rate = 1.0 / step_time_s(1.0 / ample.rate, ample.stream_bytes_per_step / most, overlap)
+        if rate >= ample.rate:
+            return ample
+        key = (id(ample), rate)
         if key not in self._fed:
-            self._fed[key] = replace(plan, rate=rate)
-        return self._fed[key]
+            self._fed[key] = (ample, replace(ample, rate=rate))
+        return self._fed[key][1]
 
     def _streams(self, running: RunningJob) -> list[tuple[int, float]]:
         placement = running.placement
         largest = max(count for _, count in placement)
         return [(server, count / largest if largest else 1.0) for server, count in placement]
 
-    def _feed_uses(self, running: RunningJob, feed: Feed) -> Uses:
+    def _hits(self, running: RunningJob, feed: Feed) -> list[float]:
+        """Return which part of what each of its servers reads hits a cache now; empty without one that changes."""
+        caches = self._state.caches
+        if caches is None or not feed.cached:
+            return []
+        return [caches.hit_fraction(server, feed.key) for server, _ in running.placement]
+
+    def _feed_uses(self, running: RunningJob, feed: Feed, hit: Sequence[float]) -> Uses:
         """Return (link, weight) of a job's input, by what caches hit now."""
         placement, inputs = running.placement, self._inputs
         caches = self._state.caches
-        if feed.cached and caches is not None:
+        if hit and caches is not None:
+            fill = [caches.fill_fraction(server, feed.key) for server, _ in placement]
             streams = self._streams(running)
-            hit = [caches.hit_fraction(server, feed.key) for server, _ in streams]
-            fill = [caches.fill_fraction(server, feed.key) for server, _ in streams]
             return inputs.storage.read_uses(inputs.links.ways, streams, feed.place, feed.dataset, hit, fill)
         if len(placement) > 1:
             return self._feeds.uses(feed, self._streams(running))
@@ -131,97 +162,118 @@ class JobFlows:
     # -- caches --------------------------------------------------------------------------------------
 
     def join(self, running: RunningJob) -> list[RunningJob]:
-        """Let a job read through the caches of its servers, and set how far it goes until it has read all once.
+        """Let a job read through the caches of its servers; one that only paused still does.
 
         Returns:
             Others whose hits are no longer what they were.
         """
-        left = running.total_left()
-        running.steps_left, running.later_steps = left, 0.0
-        caches = self._state.caches
-        plan = running.plan
+        if running in self._joined:
+            return []
+        running.steps_left, running.later_steps = running.total_left(), 0.0
+        caches, plan = self._state.caches, running.ample
         if caches is None or plan.stream_bytes_per_step <= 0.0:
             return []
         feed = self._feeds.of(running.index)
         if not feed.cached:
             return []
         changed: dict[RunningJob, None] = {}
-        parts = len(running.placement)
-        for server, weight in self._streams(running):
-            wanted = max(plan.stream_bytes_per_step * weight * plan.rate, 1e-9)
-            names = caches.join(server, feed.key, running.index, feed.size_bytes, wanted, parts)
-            changed.update(self._reading(server, names))
-            self._readers.setdefault((self._cache_of(server), feed.key), {})[running] = None
-        self._joined[running] = (feed, left)
-        self._split(running, feed)
-        changed.pop(running, None)
+        through = self._through(running)
+        wanted = max(plan.input_bytes_per_step * plan.rate / len(through), 1e-9)
+        for server, _ in through:
+            names = caches.join(server, feed.key, running.index, feed.size_bytes, wanted, len(through))
+            changed.update(self._stirred(server, names))
+        for server, _ in through:
+            readers = self._readers.setdefault(self._cache_of(server), {})
+            readers.setdefault(feed.key, {})[running] = None
+        epoch = float(math.ceil(feed.size_bytes / plan.input_bytes_per_step))
+        self._joined[running] = _Reading(feed, epoch, running.steps_left)
         return list(changed)
 
     def stretch_over(self, running: RunningJob) -> list[RunningJob]:
         """A job has read its data set once more: caches hold what they can; returns whose hits changed by that."""
         changed = self._warmed(running)
-        feed, _ = self._joined[running]
         running.steps_left, running.later_steps = running.total_left(), 0.0
-        self._joined[running] = (feed, running.steps_left)
-        self._split(running, feed)
-        return changed
+        return list(changed)
 
     def leave(self, running: RunningJob) -> list[RunningJob]:
-        """Let a job that stopped working read no longer; returns whose hits changed by that."""
-        if running not in self._joined:
-            return []
-        changed = dict.fromkeys(self._warmed(running))
-        feed, _ = self._joined.pop(running)
+        """Let a job read no longer; returns whose hits changed by that."""
         caches = self._state.caches
-        for server, _ in running.placement:
-            readers = self._readers[self._cache_of(server), feed.key]
-            readers.pop(running, None)
-            if caches is not None:
-                changed.update(self._reading(server, caches.leave(server, feed.key, running.index)))
-        changed.pop(running, None)
+        if running not in self._joined or caches is None:
+            return []
+        changed = self._warmed(running)
+        feed = self._joined.pop(running).feed
+        for server, _ in self._through(running):
+            readers = self._readers[self._cache_of(server)]
+            del readers[feed.key][running]
+            if not readers[feed.key]:
+                del readers[feed.key]
+            changed.update(self._stirred(server, caches.leave(server, feed.key, running.index)))
         return list(changed)
 
     def recached(self) -> list[RunningJob]:
         """Return the jobs whose hits changed because objects took room from their caches, or gave it back."""
         changed: dict[RunningJob, None] = {}
         for server, names in sorted(self._state.recached.items()):
-            changed.update(self._reading(server, names))
+            changed.update(self._stirred(server, names))
         self._state.recached.clear()
         return list(changed)
 
-    def _warmed(self, running: RunningJob) -> list[RunningJob]:
-        """Tell the caches what a job has read since it last told."""
-        caches = self._state.caches
-        feed, before = self._joined[running]
-        read = (before - running.total_left()) * running.plan.stream_bytes_per_step
+    def _warmed(self, running: RunningJob) -> dict[RunningJob, None]:
+        """Tell the caches what a job has read since it last told; returns the others whose hits changed."""
+        caches, reading = self._state.caches, self._joined[running]
+        left = running.total_left()
+        read = (reading.left - left) * running.plan.input_bytes_per_step
         changed: dict[RunningJob, None] = {}
         if caches is None or read <= 0.0:
-            return []
-        for server, weight in self._streams(running):
-            changed.update(self._reading(server, caches.warmed(server, feed.key, read * weight)))
-        self._joined[running] = (feed, running.total_left())
+            return changed
+        reading.left = left
+        for server, part in self._through(running):
+            changed.update(self._stirred(server, caches.warmed(server, reading.feed.key, read * part)))
         changed.pop(running, None)
-        return list(changed)
+        return changed
 
-    def _split(self, running: RunningJob, feed: Feed) -> None:
+    def _split(self, running: RunningJob) -> None:
         """Let a job go only to the end of an epoch, as long as that brings something into a cache."""
-        caches = self._state.caches
-        if caches is None or all(caches.settled(server, feed.key) for server, _ in running.placement):
+        caches, reading = self._state.caches, self._joined.get(running)
+        if caches is None or reading is None or running.later_steps > 0.0:
             return
-        epoch = math.ceil(feed.size_bytes / running.plan.input_bytes_per_step)
-        if 0 < epoch < running.steps_left:
-            running.steps_left, running.later_steps = float(epoch), running.steps_left - epoch
+        left, key = running.steps_left, reading.feed.key
+        if reading.epoch >= left or all(caches.settled(server, key) for server, _ in self._through(running)):
+            return
+        # What it has read while nothing more could be brought in is of no account.
+        reading.left = left
+        running.steps_left, running.later_steps = reading.epoch, left - reading.epoch
+
+    def _through(self, running: RunningJob) -> list[tuple[int, float]]:
+        """Return (server, part of all it reads) of each cache that a job reads through."""
+        placement, caches = running.placement, self._state.caches
+        if caches is None or not caches.per_node:
+            return [(placement[0][0], 1.0)]
+        total = sum(count for _, count in placement)
+        return [(server, count / total) for server, count in placement]
 
     def _cache_of(self, server: int) -> int:
         caches = self._state.caches
         return server if caches is not None and caches.per_node else 0
 
-    def _reading(self, server: int, names: Iterable[str]) -> dict[RunningJob, None]:
-        """Return who reads one of these data sets through a server's cache."""
+    def _stirred(self, server: int, names: Iterable[str]) -> dict[RunningJob, None]:
+        """Return whose flows are to be made anew after a change in a server's cache.
+
+        Those who read one of the data sets in `names`, for they hit otherwise now; and those who could bring
+        in more again, but are on a stretch that does not end with an epoch.
+        """
+        readers, caches = self._readers.get(self._cache_of(server), {}), self._state.caches
         found: dict[RunningJob, None] = {}
         for name in names:
-            found.update(self._readers.get((self._cache_of(server), name), {}))
+            found.update(readers.get(name, {}))
+        for name, there in readers.items():
+            if caches is not None and not caches.settled(server, name):
+                found.update(dict.fromkeys(job for job in there if self._reopens(job)))
         return found
+
+    def _reopens(self, running: RunningJob) -> bool:
+        """Return whether a job is on a stretch to its end, an epoch or more of it left when that was last counted."""
+        return running.later_steps == 0.0 and running.steps_left > self._joined[running].epoch
 
 
 def _flow(running: RunningJob, demand: float, uses: Uses, share: float) -> Flow:

@@ -74,14 +74,12 @@ def simulate(
         base_dir=folder,
     )
     # Guards prove each instant, and the open loop has none: only what it would have come to.
-    by_instants = guards or observer is not None
-    record = None if by_instants else run_open_loop(inputs, scenario.horizon_s, progress)
+    watched = guards or observer is not None
+    record = None if watched else run_open_loop(inputs, scenario.horizon_s, progress)
     if record is None:
         run = ClusterRun(inputs, _forecast(grid), guards=guards, progress=progress, observer=observer)
-        run.run(scenario.horizon_s)
-        record = run.record
-    end_s = record.now_s
-    _refuse_endless(end_s)
+        record = run.run_to(scenario.horizon_s)
+    _refuse_endless(end_s := record.now_s)
     edges_s = bin_edges_s(end_s)
     metered = meter.run(
         np.array(record.power_times_s), np.array(record.it_power_w), end_s, bin_edges_s=edges_s

@@ -43,6 +43,7 @@ class RunningJob:
 
     __slots__ = (
         "alone",
+        "ample",
         "bundle",
         "checkpointed",
         "cpu_power_w",
@@ -52,6 +53,7 @@ class RunningJob:
         "exchange",
         "feed",
         "feed_cap_bytes_per_s",
+        "feed_lag_s",
         "feed_uses",
         "finish_s",
         "granted_s",
@@ -102,6 +104,8 @@ class RunningJob:
         self.plan = plan
         self.alone = plan
         """What it would cost with nobody beside it on its device: its own rate."""
+        self.ample = plan
+        """What it costs with all the input it wants; `plan` is slower where nothing but its own feed limits it."""
         self.steps_left = steps_left
         """Of the stretch it is in: until its work, or the first reading of its data set, is done."""
         self.later_steps = 0.0
@@ -139,12 +143,10 @@ class RunningJob:
         """Lost to shared links while it ran."""
         self.data_stall_s = 0.0
         """Lost to input slower than its steps."""
-        self.joined_network_stall_s = 0.0
-        self.joined_data_stall_s = 0.0
         self.target_steps = 0.0
-        self.joined_energy_j = 0.0
 
     def _on_no_links(self, now_s: float) -> None:
+        self.joined_network_stall_s = self.joined_data_stall_s = self.joined_energy_j = 0.0
         self.network: Flow | None = None
         self.feed: Flow | None = None
         self.exchange: Exchange | None = None
@@ -162,6 +164,8 @@ class RunningJob:
         """Since when it goes alone or with its bundle."""
         self.feed_cap_bytes_per_s = math.inf
         """The most that its busiest server can read, whatever links have room."""
+        self.feed_lag_s = 0.0
+        """Of each step, by which `plan` is slower than `ample`."""
 
     def __repr__(self) -> str:
         return f"<RunningJob {self.index}: {self.steps_left:g} steps left at {self.rate:g}/s>"
@@ -174,6 +178,8 @@ class RunningJob:
         """Account for the time since the last change of its own rate."""
         elapsed_s = now_s - self.since_s
         if elapsed_s > 0.0:
-            self.steps_left = max(0.0, self.steps_left - self.rate * elapsed_s)
+            steps = min(self.steps_left, self.rate * elapsed_s)
+            self.steps_left -= steps
+            self.data_stall_s += steps * self.feed_lag_s
             self.energy_j += self.power_w * elapsed_s
         self.since_s = now_s

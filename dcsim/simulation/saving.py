@@ -24,7 +24,7 @@ Streams = Sequence[tuple[int, float]]
 class _Move:
     """One checkpoint on its way to or from storage."""
 
-    __slots__ = ("cap_bytes_per_s", "checkpoint", "on_done", "reads", "running", "streams", "transfer")
+    __slots__ = ("checkpoint", "on_done", "reads", "running", "streams", "transfer")
 
     def __init__(
         self,
@@ -40,7 +40,6 @@ class _Move:
         self.streams = streams
         self.on_done = on_done
         self.reads = reads
-        self.cap_bytes_per_s = 0.0
         self.transfer: Transfer | None = None
 
 

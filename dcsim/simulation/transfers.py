@@ -83,6 +83,8 @@ class Transfers:
         self._on_stretch = on_stretch
         self._idents = count()
         self._fresh: list[Transfer] = []
+        self._moving: dict[Transfer, None] = {}
+        """Those on links."""
         self._contention = contention
 
     def begin(
@@ -138,6 +140,7 @@ class Transfers:
             self._call(transfer, now_s)
             return
         self._links.add(transfer.flow)
+        self._moving[transfer] = None
         self._fresh.append(transfer)
 
     def settle(self) -> None:
@@ -155,6 +158,11 @@ class Transfers:
         transfer.on_done = _gone
         transfer.finish_s = math.inf
         return transfer.left_bytes
+
+    def account(self) -> None:
+        """Tell of all that is under way what has arrived until now."""
+        for transfer in self._moving:
+            self._advance(transfer)
 
     def regrouped(self, transfer: Transfer) -> None:
         """Its flow shares other full links than before: hear of that group's rate from now on."""
@@ -196,6 +204,7 @@ class Transfers:
             transfer.group = None
         if transfer.flow is not None and transfer.flow.ident >= 0:
             self._links.remove(transfer.flow)
+            self._moving.pop(transfer, None)
         transfer.flow = None
 
     def _call(self, transfer: Transfer, finish_s: float) -> None:

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
         scenario_sha256,
         scenario_to_data,
     )
-    from dcsim.spec.network import NetworkSpec
+    from dcsim.spec.network import DragonflySpec, KArySpec, NetworkSpec, RailsSpec, TorusSpec
+    from dcsim.spec.network_events import LinkEventSpec
     from dcsim.spec.paths import referenced_files, resolve_data_path
     from dcsim.spec.policy import PolicyChoice, PolicySpec
     from dcsim.spec.power import PowerChainSpec, PowerStageSpec
@@ -77,7 +78,8 @@ _MODULES = {
     ),
     "schema": ("json_schema", "json_schema_text"),
     "load": ("LoadedScenario", "load_scenario", "scenario_from_data", "scenario_sha256", "scenario_to_data"),
-    "network": ("NetworkSpec",),
+    "network": ("DragonflySpec", "KArySpec", "NetworkSpec", "RailsSpec", "TorusSpec"),
+    "network_events": ("LinkEventSpec",),
     "paths": ("referenced_files", "resolve_data_path"),
     "likely": ("plausibility",),
     "policy": ("PolicyChoice", "PolicySpec"),
@@ -116,11 +118,14 @@ __all__ = [
     "DailyCarbonSpec",
     "DailyPriceSpec",
     "DatasetSpec",
+    "DragonflySpec",
     "FileSeriesSpec",
     "FileWeatherSpec",
     "GeneratedWorkloadSpec",
     "GridSpec",
     "JobKindSpec",
+    "KArySpec",
+    "LinkEventSpec",
     "LoadedScenario",
     "LocalDiskSpec",
     "NetworkSpec",
@@ -131,12 +136,14 @@ __all__ = [
     "PowerStageSpec",
     "PriceSpec",
     "RackSpec",
+    "RailsSpec",
     "Scenario",
     "ServerSpec",
     "SharedFileSystemSpec",
     "SiteWeatherSpec",
     "SizeSpec",
     "StorageSpec",
+    "TorusSpec",
     "TraceWorkloadSpec",
     "WeatherSpec",
     "WorkloadSpec",

@@ -12,7 +12,7 @@ from dcsim.spec.colocation import ColocationSpec
 from dcsim.spec.cooling import ConstantWeatherSpec, CoolingSpec, WeatherSpec
 from dcsim.spec.grid import GridSpec
 from dcsim.spec.model import FieldError, FieldIssue, SpecModel
-from dcsim.spec.names import refuse_alike
+from dcsim.spec.names import nearest, refuse_alike
 from dcsim.spec.network import NetworkSpec
 from dcsim.spec.policy import PolicySpec
 from dcsim.spec.power import PowerChainSpec
@@ -20,7 +20,7 @@ from dcsim.spec.preemption import PreemptionSpec
 from dcsim.spec.quantities import DurationS, Name
 from dcsim.spec.storage import StorageSpec
 from dcsim.spec.tenant import TenantSpec
-from dcsim.spec.workload import WorkloadSpec
+from dcsim.spec.workload import GeneratedWorkloadSpec, WorkloadSpec
 
 __all__ = ["MAX_HORIZON_S", "Scenario"]
 
@@ -85,6 +85,31 @@ class Scenario(SpecModel):
     def _distinct_names(cls, named: dict[str, Any]) -> dict[str, Any]:
         refuse_alike(tuple(named), "a name of its own")
         return named
+
+    @field_validator("workload")
+    @classmethod
+    def _datasets_are_described(cls, workload: WorkloadSpec, info: ValidationInfo) -> WorkloadSpec:
+        storage = info.data.get("storage")
+        if storage is None:  # it has problems of its own
+            return workload
+        named: list[tuple[tuple[str | int, ...], str | None]]
+        if isinstance(workload, GeneratedWorkloadSpec):
+            named = [(("mix", place, "dataset"), kind.dataset) for place, kind in enumerate(workload.mix)]
+        else:
+            named = [(("dataset",), workload.dataset)]
+        issues = [
+            FieldIssue(
+                repr(name),
+                "one of `storage.datasets`",
+                nearest(name, storage.datasets) or "describe it there",
+                at=at,
+            )
+            for at, name in named
+            if name is not None and name not in storage.datasets
+        ]
+        if issues:
+            raise FieldError(*issues)
+        return workload
 
     @field_validator("checkpoints")
     @classmethod

@@ -22,7 +22,7 @@ from dcsim.workload.job_costs import ideal_step_s
 from dcsim.workload.jobs import JobTable
 from dcsim.workload.profile_store import JobCosts
 
-__all__ = ["build_jobs", "check_jobs_fit", "reference_accelerator"]
+__all__ = ["build_jobs", "check_datasets", "check_jobs_fit", "reference_accelerator"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -31,6 +31,8 @@ _DEFAULT_START = datetime(2023, 1, 1, tzinfo=UTC)
 
 _EXAMPLES = 20
 """Kinds of jobs named that fit no server; the rest is counted."""
+_JOBS_NAMED = 3
+"""Jobs named for each data set that is not known."""
 
 
 def build_jobs(
@@ -57,7 +59,7 @@ def build_jobs(
 
     Raises:
         ScenarioError: A profile or accelerator that does not exist, or jobs no server can take.
-        TraceError: With every problem of the trace file.
+        TraceError: With every problem of the trace file; a data set that the scenario does not describe.
         ProfileError: A profile that the cluster's accelerators cannot run.
     """
     reference = reference_accelerator(scenario, catalogue)
@@ -79,7 +81,9 @@ def build_jobs(
             per_server=_per_server(scenario, reference),
         )
     else:
-        table = _with_default_dataset(_trace_jobs(workload, base_dir), workload.dataset)
+        table = _trace_jobs(workload, base_dir)
+        check_datasets(table, scenario, workload.path)
+        table = _with_default_dataset(table, workload.dataset)
         if reference is not None:
             per_server = _per_server(scenario, reference)
             table = _with_steps(table, workload, profiles, reference, catalogue, per_server)
@@ -150,6 +154,29 @@ def check_jobs_fit(table: JobTable, scenario: Scenario) -> None:
         more = f"{stuck.sum() - _EXAMPLES} more kinds of jobs"
         problems.append(Problem(scenario.name, None, "jobs", more, "jobs that fit the empty cluster"))
     raise ScenarioError(problems)
+
+
+def check_datasets(table: JobTable, scenario: Scenario, file: str) -> None:
+    """Raise TraceError with every data set that jobs name and the scenario's `storage.datasets` does not.
+
+    Args:
+        table: of the jobs.
+        scenario: that describes the data sets.
+        file: where the jobs come from, for the message.
+    """
+    known = scenario.storage.datasets
+    problems = []
+    for code, name in enumerate(table.dataset_names):
+        rows = np.flatnonzero(table.dataset == code)
+        if name in known or not len(rows):
+            continue
+        named = [table.job_id[row] for row in rows[:_JOBS_NAMED].tolist()]
+        more = ", ..." if len(rows) > len(named) else ""
+        jobs = f"{len(rows)} job{'s' if len(rows) > 1 else ''}: {', '.join(named)}{more}"
+        hint = nearest(name, known) or "describe it under `storage.datasets`"
+        problems.append(Problem(file, None, "dataset", f"{name!r} ({jobs})", "a known data set", hint))
+    if problems:
+        raise TraceError(problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +299,7 @@ def _with_steps(
 
 
 def _with_default_dataset(table: JobTable, name: str | None) -> JobTable:
-    """Return the table with a data set at every job that names none."""
+    """Return the table with a data set at every job that names none; without a profile it reads nothing all the same."""
     if name is None:
         return table
     names = table.dataset_names if name in table.dataset_names else (*table.dataset_names, name)

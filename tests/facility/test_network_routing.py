@@ -22,6 +22,7 @@ from dcsim.errors import UnreachableError
 from dcsim.facility.network import Network
 from dcsim.facility.network.build import wire
 from dcsim.facility.network.routing import Routes, flow_hash, mixed
+from dcsim.facility.sharing import max_min_rates
 from dcsim.spec.network import NetworkSpec
 from dcsim.testing.strategies.facilities import networks
 
@@ -163,6 +164,36 @@ def test_spread_traffic_of_any_permutation_fills_no_link_of_a_full_fat_tree(orde
     uses = network.uses([(source, target, 1.0) for source, target in enumerate(order)])
     assert max((weight for _, weight in uses), default=0.0) <= 1.0 + 1e-12
     assert network.drain_s_per_byte(uses) <= (1.0 + 1e-12) / 50e9
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15), st.integers(1, 9)), min_size=1, max_size=12)
+)
+def test_a_full_fat_tree_that_spreads_shares_as_a_star_does(flows: list[tuple[int, int, int]]) -> None:
+    # Links between switches carry at most the mean of what their servers send or take: they hold nobody back.
+    flows = [flow for flow in flows if flow[0] != flow[1]]
+    rates = []
+    for spec in (
+        NetworkSpec(topology="star"),
+        NetworkSpec(topology="k_ary_fat_tree", k_ary={"k": 4}, routing="spread"),
+        NetworkSpec(topology="rail_optimised", rails={"per_server": 2, "servers_per_group": 4}),
+    ):
+        network = Network(spec, _one_rack(16))
+        uses = [
+            (i, link, part)
+            for i, (s, t, weight) in enumerate(flows)
+            for link, part in network.uses([(s, t, weight)])
+        ]
+        rate = max_min_rates(
+            np.array(network.capacity_bytes_per_s),
+            np.full(len(flows), np.inf),
+            np.array([use[0] for use in uses], dtype=np.int64),
+            np.array([use[1] for use in uses], dtype=np.int64),
+            np.array([use[2] for use in uses], dtype=np.float64),
+        )
+        rates.append(rate)
+    for rate in rates[1:]:
+        assert rate == pytest.approx(rates[0], rel=1e-12)
 
 
 def test_uses_add_up_and_a_server_needs_no_link_to_itself() -> None:

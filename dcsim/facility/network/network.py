@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -271,8 +272,7 @@ class Network:
 
     def _route(self, source: int, target: int, key: int) -> Route | None:
         """Find a route and keep it; None: there is no way."""
-        tree = self._tree
-        route = tuple(tree.path(source, target)) if tree else self._routed_way(source, target, key)
+        route = self._routed_way(source, target, key)
         if route is None:
             return None
         if self._items > _ITEMS_KEPT:
@@ -366,6 +366,21 @@ class Network:
         return math.fsum(part for _, part in route) * (hop or 0.0)
 
     # -- failures ------------------------------------------------------------------------------------
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether traffic takes the ways that it took when all was built."""
+        return self._routes is None or self._routes.all_work
+
+    def as_built(self) -> Network:
+        """Return this network, its links and their numbers, as if nothing had failed or been degraded."""
+        if self._routes is None:
+            return self
+        other = copy(self)
+        other.capacity_bytes_per_s = list(self._built_bytes_per_s)
+        other._routes = Routes(self._wiring, self.spec.route)  # noqa: SLF001  a copy of this class
+        other._changed, other._kept, other._items = {}, {}, 0  # noqa: SLF001
+        return other
 
     def set_link(self, link: int, fraction: float) -> float:
         """Let a link have a part of its bandwidth from now on, and return that bandwidth [bytes/s].

@@ -121,6 +121,11 @@ class Routes:
         """Return whether a link is in routes; `NO_LINK` always is."""
         return bool(self._works[link])
 
+    @property
+    def all_work(self) -> bool:
+        """Whether no link is out of routes."""
+        return bool(self._works.all())
+
     def pairs_of(self, router: int) -> list[tuple[int, int]]:
         """Return (link out, link in) for each neighbour that a router has links to and from."""
         out = np.flatnonzero((self._source == router) & (self._link != NO_LINK))

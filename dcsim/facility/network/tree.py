@@ -43,17 +43,6 @@ class Tree:
             self.wiring.lay("leaf", [f"rack {r} up" for r in range(racks)], uplink)
             self.wiring.lay("leaf", [f"rack {r} down" for r in range(racks)], uplink)
 
-    def path(self, source: int, target: int) -> list[tuple[int, float]]:
-        """Return (link, weight) from one server to another, ascending."""
-        if self.leaf_up and self._rack[source] != self._rack[target]:
-            return [
-                (self.server_up[source], 1.0),
-                (self.server_down[target], 1.0),
-                (self.leaf_up[self._rack[source]], 1.0),
-                (self.leaf_down[self._rack[target]], 1.0),
-            ]
-        return [(self.server_up[source], 1.0), (self.server_down[target], 1.0)]
-
     def uses(self, transfers: Iterable[tuple[int, int, float]]) -> list[tuple[int, float]]:
         """Return (link, weight) of transfers (source, target, weight), ascending by link."""
         up, down, rack = self.server_up.start, self.server_down.start, self._rack

@@ -92,7 +92,8 @@ class DatasetCaches:
         self.per_node = spec.where == "node"
         given = spec.capacity_bytes
         self._capacity = disk_bytes if given is None else int(given)
-        self._yields = given is None
+        self.yields = self.per_node and given is None
+        """Whether each takes what objects leave free of its disk."""
         self._caches: dict[int, _Cache] = {}
 
     def join(
@@ -162,7 +163,7 @@ class DatasetCaches:
 
     def resize(self, server: int, disk_bytes: int) -> tuple[str, ...]:
         """Give a node cache without a size of its own what objects now leave free of the disk."""
-        if not (self.per_node and self._yields):
+        if not self.yields:
             return ()
         cache = self._cache(server)
         with self._changes(cache) as changed:

@@ -202,11 +202,12 @@ class Storage:
             streams: (server, weight): its part of the flow's rate.
             place: where from.
             object_key: name of the object.
-            sources: under "local" (server, weight) of the disks it lies on, with the same sum; what a server
-                does not hold itself it reads from the others', over the network. Nothing: its own disk.
+            sources: (server, weight) of who wrote its parts, with the same sum. Under "local" they lie on these
+                servers' disks, and what a server does not hold itself it reads from the others', over the network.
+                Nothing: each wrote its own.
         """
         if place != "local":
-            uses = self._object_parts(streams, place, object_key, write=False)
+            uses = self._object_parts(sources or streams, place, object_key, write=False)
             _merge(uses, network.read_uses(streams))
         else:
             uses = self._object_parts(sources or streams, place, object_key, write=False)

@@ -36,7 +36,8 @@ class StorageState:
         """None: checkpoints are no objects."""
         self.data_servers = DataServers(spec.shared, storage.links)
         self.recached: dict[int, tuple[str, ...]] = {}
-        """Server -> datasets whose hit rate changed as objects came or went; who reads it clears it."""
+        """Server whose cache gave room to objects, or got it back -> datasets whose hit rate changed by that; who
+        reads it clears it."""
         for name, dataset in spec.datasets.items():
             on = range(servers) if dataset.place == "local" else (NO_SERVER,)
             for server in on:
@@ -58,9 +59,8 @@ class StorageState:
             self.caches.check()
 
     def _disk_changed(self, server: int, free_bytes: int) -> None:
-        if self.caches is None:
+        if self.caches is None or not self.caches.yields:
             return
         changed = self.caches.resize(server, free_bytes)
-        if changed:
-            before = self.recached.get(server, ())
-            self.recached[server] = (*before, *(name for name in changed if name not in before))
+        before = self.recached.get(server, ())
+        self.recached[server] = (*before, *(name for name in changed if name not in before))
