@@ -112,6 +112,8 @@ class ClusterRun:
         return self.record
 
     def _waiting_names(self) -> Sequence[str]:
+        if not self._stop_when_done and self.attempts.running:
+            return []  # they stand still on links that failed for good, to the end of the run
         jobs = self.inputs.jobs
         free = int(self.fleet.free.sum())
         names = [

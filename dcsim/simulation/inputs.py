@@ -123,8 +123,7 @@ def prepare(
         check_jobs_fit(jobs, scenario)
         check_datasets(jobs, scenario, "jobs")
     jobs = on_suitable_types(jobs, scenario, fleet, loaded)
-    binding = _binding(jobs, fleet)
-    if binding:
+    if binding := _binding(jobs, fleet):
         jobs = _with_host_share(jobs, fleet)
     policies = policies or _policies(scenario)
     links = build_links(scenario, fleet, base_dir)
