@@ -177,7 +177,9 @@ def tiers_table(uses: Mapping[str, Sequence[TierUse]]) -> str:
                 _share(use.mean),
                 _share(use.peak),
                 f"{use.busiest_link or _DASH}, {_share(use.busiest_link_peak)}",
-                format_quantity(use.carried_bytes, Quantity.SIZE),
+                format_quantity(use.carried_bytes, Quantity.SIZE)
+                if use.unit == "B"
+                else f"{use.carried_bytes:.4g} {use.unit}",
                 f"{use.top_tenant or 'nobody'}, {_share(use.top_fraction)}",
             )
             name = escape(label) if number == 0 else ""

@@ -36,6 +36,9 @@ class TierUse:
     busiest_link_peak: float
     """Of the link whose busiest bin is the busiest; NaN where none is listed."""
     carried_bytes: float
+    """Or operations, where `unit` says so."""
+    unit: str
+    """B or operations."""
     top_tenant: str
     """Whose traffic is most; empty: nobody's."""
     top_fraction: float
@@ -72,6 +75,7 @@ def tier_uses(links: Table, tiers: Table, listed: ListedLinks, end_s: float) -> 
                 busiest_link=listed.names[link] if link >= 0 else "",
                 busiest_link_peak=float(peaks[link]) if link >= 0 else np.nan,
                 carried_bytes=whole,
+                unit=str(tiers["unit"][mine[0]]),
                 top_tenant=str(tenants[top]),
                 top_fraction=float(by_tenant[top]) / whole,
             )

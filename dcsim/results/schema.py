@@ -148,6 +148,12 @@ TIERS = (
     Column("tenant", "text", "", "whose traffic; empty: nobody's, such as that of a rebuild"),
     Column("bytes", "float64", "B", "carried in the bin by all links of the tier; counted on each link"),
     Column("capacity_bytes_per_s", "float64", "B/s", "of all links of the tier together"),
+    Column(
+        "unit",
+        "text",
+        "",
+        "B; or operations, where the tier is limited in these (metadata, requests): then they stand in place of bytes",
+    ),
 )
 
 SUMMARY = (

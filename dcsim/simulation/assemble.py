@@ -46,6 +46,7 @@ def assemble(run: RunRecord, metered: MeterResult, end_s: float, edges_s: Floats
         [bandwidth or math.inf for bandwidth in inputs.links.bandwidths],
         inputs.jobs.tenant_names,
         names=inputs.links.names,
+        operations=inputs.links.operations,
     )
     balances["job_energy"] = _attribution_residual(run, metered, events, end_s)
     _close(balances)

@@ -45,8 +45,7 @@ class Feeds:
         self._profile = inputs.jobs.profile.tolist()
         self._dataset = inputs.jobs.dataset.tolist()
         self._known: dict[tuple[int, int], Feed] = {}
-        links = inputs.storage.links
-        self._plain = not (links.metadata or links.data_server_read or links.disk_read_operations)
+        self._plain = inputs.storage.is_plain
 
     def of(self, job: int) -> Feed:
         """Return what a job with a profile reads."""

@@ -37,6 +37,12 @@ class HallLinks:
         return [*self.storage.link_names, *self.network.link_names, "no way left"]
 
     @property
+    def operations(self) -> list[bool]:
+        """(L,) whether a link counts operations in place of bytes."""
+        rest = len(self.bandwidths) - len(self.storage.link_units)
+        return [unit != "B/s" for unit in self.storage.link_units] + [False] * rest
+
+    @property
     def tiers(self) -> list[str]:
         """(L,) what kind of link each is."""
         return [*self.storage.link_tiers, *self.network.link_tiers, "no way left"]

@@ -71,18 +71,13 @@ def open_loop_applies(inputs: RunInputs) -> bool:
 
 def _plain_traffic(inputs: RunInputs) -> bool:
     """Return whether what jobs put on links follows from their plans and servers alone."""
-    scenario, jobs, storage = inputs.scenario, inputs.jobs, inputs.storage
-    network, shared, links = scenario.network, scenario.storage.shared, storage.links
+    network = inputs.scenario.network
     return (
         inputs.network.is_tree
         and network.traffic == "fluid"
         and not network.events
-        and not shared.failures
         and not any(inputs.links.fabric_bound)
-        and scenario.storage.cache is None
-        and shared.client_bandwidth_bytes_per_s is None
-        and not bool((jobs.dataset >= 0).any())
-        and not (links.metadata or links.data_server_read or links.disk_read_operations)
+        and inputs.storage.is_plain
     )
 
 

@@ -132,6 +132,7 @@ class TrafficLog:
         tenants: Sequence[str],
         *,
         names: Sequence[str],
+        operations: Sequence[bool] = (),
     ) -> Traffic:
         """Return the bytes on links and tiers in time bins; a bin without traffic is exactly 0 and has no row.
 
@@ -141,6 +142,7 @@ class TrafficLog:
             capacities: (L,) bytes/s, > 0; may be inf.
             tenants: names on which the tenants of `uses` count.
             names: (L,) of the links.
+            operations: (L,) whether a link counts operations in place of bytes; empty: none does.
 
         Raises:
             ValueError: a stint ends after the last bin, or reaches beyond the points of its clock.
@@ -150,7 +152,7 @@ class TrafficLog:
         if len(edges) < 2:
             return Traffic(no_links(), no_tiers(), ListedLinks())
         uses = Uses(_ints(self._first_use), _ints(self._links), _doubles(self._weights), _ints(self._tenant))
-        sums = LinkSums(uses, edges, link_tiers, capacity, tenants)
+        sums = LinkSums(uses, edges, link_tiers, capacity, tenants, operations)
         clocks = Clocks(_ints(self._clock), _doubles(self._clock_s), _doubles(self._clock_total))
         for part in parts_in_bins(self._steady.stints(), edges):
             sums.add(*part)

@@ -36,10 +36,17 @@ class LinkSums:
         tiers: (L,) tier of each link.
         capacity: (L,) bytes/s.
         tenants: names on which the tenants of the uses count.
+        operations: (L,) whether a link counts operations, not bytes; all links of a tier alike.
     """
 
     def __init__(
-        self, uses: Uses, edges_s: Floats, tiers: Sequence[str], capacity: Floats, tenants: Sequence[str]
+        self,
+        uses: Uses,
+        edges_s: Floats,
+        tiers: Sequence[str],
+        capacity: Floats,
+        tenants: Sequence[str],
+        operations: Sequence[bool] = (),
     ) -> None:
         self._uses, self._edges_s, self._tiers, self._capacity = uses, edges_s, tiers, capacity
         self._tenants = ("", *tenants)
@@ -51,6 +58,8 @@ class LinkSums:
         place = np.cumsum(used) - 1
         self._link_place = place[uses.link]
         self._tier_names = tuple(dict.fromkeys(tiers))
+        counted = {tiers[link] for link, is_so in enumerate(operations) if is_so}
+        self._tier_units = tuple("operations" if name in counted else "B" for name in self._tier_names)
         number = {name: place for place, name in enumerate(self._tier_names)}
         tier = np.array([number[name] for name in tiers], dtype=np.int64)
         self._tier = tier[uses.link]
@@ -129,6 +138,7 @@ class LinkSums:
             "tenant": np.array(names, dtype=object)[tenant],
             "bytes": sums[tier, tenant, bin_],
             "capacity_bytes_per_s": self._tier_capacity[tier],
+            "unit": np.array(self._tier_units, dtype=object)[tier],
         }
 
 

@@ -31,6 +31,7 @@ TIERS = {
     "tenant": np.array(["ada", "ada", "ada", "grace", ""], dtype=object),
     "bytes": np.array([60.0, 20.0, 25.0, 80.0, 300.0]),
     "capacity_bytes_per_s": np.array([30.0, 30.0, 30.0, 30.0, 100.0]),
+    "unit": np.array(["B", "B", "B", "B", "operations"], dtype=object),
 }
 
 
@@ -57,6 +58,7 @@ def test_the_table_sums_up_each_tier() -> None:
     assert "&lt;arm&gt;" in page
     assert "nobody, 100.0 %" in page
     assert "&lt;fs&gt;, 30.0 %" in page
+    assert "300 operations" in page
 
 
 def test_a_run_without_traffic_has_an_empty_map_that_says_so() -> None:

@@ -126,6 +126,7 @@ def make_traffic(end_s: float, bins: int) -> dict[str, Any]:
             "capacity_bytes_per_s": np.array(
                 [capacity[[t == tier for t in tiers]].sum() for tier, _, _ in rows]
             ),
+            "unit": np.array(["B"] * len(rows), dtype=object),
         },
         "listed_links": ListedLinks(names, tiers, capacity),
     }

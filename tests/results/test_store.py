@@ -199,7 +199,7 @@ def test_a_run_without_links_can_be_stored(tmp_path: Path, result: RunResult) ->
         }
     )
     back = read_run(write_run(bare, tmp_path / "run", scenario=make_scenario(), base_dir=tmp_path)).result
-    assert [values.size for values in (*back.links.values(), *back.tiers.values())] == [0] * 10
+    assert [values.size for values in (*back.links.values(), *back.tiers.values())] == [0] * 11
     assert back.listed_links.names == ()
 
 
