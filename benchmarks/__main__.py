@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from benchmarks.contention import contention
 from benchmarks.measure import measure
 from benchmarks.rows import GIB, Row, alternate, ratio, us_a_job
 from benchmarks.scale import against_hpcsim, backfill, decisions, million_jobs
@@ -73,6 +74,7 @@ _PARTS = {
     "jobs": (_with_jobs, 3),
     "servers": (_with_servers, 3),
     "starved": (_starved, 1),
+    "contention": (contention, 3),
     "million": (million_jobs, 3),
     "decisions": (decisions, 5),
     "hpcsim": (against_hpcsim, 5),
