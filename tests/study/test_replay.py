@@ -25,7 +25,9 @@ def test_a_run_of_a_study_replays_byte_for_byte(study: Callable[..., Study]) -> 
     assert {file.name for file in report.files} == {
         "manifest.json",
         "jobs.parquet",
+        "links.parquet",
         "series.parquet",
+        "tiers.parquet",
         "events.parquet",
     }
     assert (report.skew, report.differences) == ((), ())
