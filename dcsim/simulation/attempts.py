@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dcsim.engine import Engine
@@ -13,6 +14,7 @@ from dcsim.facility.sharing import SharedLinks
 from dcsim.facility.storage import StorageState
 from dcsim.policies.views import Placement
 from dcsim.simulation.accounting import Accounts
+from dcsim.simulation.costing import Plan
 from dcsim.simulation.gang_plans import GangPlans
 from dcsim.simulation.job_flows import JobFlows
 from dcsim.simulation.kinds import LogKind, Order
@@ -74,13 +76,20 @@ class Attempts:
         self.ledger: Ledger | None = None
         """Is told of each grant and release."""
         self._in_vain = 0
-        """Attempts stopped in a row without any job having got on: no step saved, none ended."""
+        """Attempts stopped, or checkpoints left out, in a row without any job having got on: no step saved, none ended."""
         self._in_vain_limit = _IN_VAIN_AT_LEAST + _IN_VAIN_A_JOB * len(inputs.jobs)
+        self.last_event_s = 0.0
+        """After this instant no link fails, or is repaired, any more."""
         self.leaving = 0
         """Jobs that hold their servers only to write the checkpoint with which they go."""
-        contention = inputs.scenario.network.contention
         self.work = Progress(
-            engine, links, record.log, record.traffic, contention=contention, on_finish=self._worked
+            engine,
+            links,
+            record.log,
+            record.traffic,
+            contention=inputs.scenario.network.contention,
+            prefetch_bytes=inputs.storage.prefetch_bytes,
+            on_finish=self._worked,
         )
         self.servers = ServerStates(
             engine,
@@ -117,6 +126,7 @@ class Attempts:
         cpu_w = self._placer.cpu_power_w(job, width, placement)
         running = RunningJob(job, plan, self.left[job], held, cpu_w, now_s, placement, width)
         running.exchange, running.step_ratio = exchange, ratio
+        running.all_steps = float(self._inputs.steps[job])
         running.tenant, running.share = int(self._tenant[job]), self._inputs.network_share(job)
         self._share_device(running, joins=True)
         self.running[job] = running
@@ -154,12 +164,14 @@ class Attempts:
             if plan is job.ample or job.finish_s == self._engine.now:  # who is done now was as fast until now
                 continue
             if job.phase is Phase.RUN:
-                self.work.stop(job)
-                job.plan = job.ample = plan
-                self.flows.prepare(job)
-                self.work.begin(job)
+                self.work.renew(job, partial(self._beside, plan=plan))
             else:
                 job.plan = job.ample = plan
+
+    def _beside(self, running: RunningJob, plan: Plan) -> None:
+        """Let a job go by the plan that its neighbours leave it."""
+        running.plan = running.ample = plan
+        self.flows.prepare(running)
 
     def _awake(self, running: RunningJob) -> None:
         """All its servers are awake: start up or load the state of an earlier attempt, then work."""
@@ -227,7 +239,9 @@ class Attempts:
     def _checkpoint(self, running: RunningJob) -> None:
         """A periodic checkpoint is due."""
         saving = self._saving
-        if not saving.size_bytes(running.index):
+        if self.work.steps_left(running) >= running.durable_left:
+            self._stands_still(running)
+        elif not saving.size_bytes(running.index):
             self._enter(running, Phase.CHECKPOINT)
             self._pause(running, self._costs.checkpoint_s, _CHECKPOINT)
         elif saving.busy(running):  # the last one is still on its way: this one is left out
@@ -238,6 +252,19 @@ class Attempts:
         else:
             self._enter(running, Phase.CHECKPOINT)
             self._write(running)
+
+    def _stands_still(self, running: RunningJob) -> None:
+        """A job has done nothing since its last checkpoint: it needs no other one.
+
+        Raises:
+            DeadlockError: so it has been for very long, and no link will be repaired any more.
+        """
+        self._in_vain += 1
+        endless = self._inputs.scenario.horizon_s is None and self._engine.now >= self.last_event_s
+        if endless and self._in_vain > self._in_vain_limit:
+            name = self._inputs.jobs.job_id[running.index]
+            raise DeadlockError(f"job {name} stands still on its servers for ever at {self._engine.now} s")
+        self._checkpoint_later(running, self._costs.checkpoint_interval_s)
 
     def _write(self, running: RunningJob) -> None:
         """Let a job that has stopped write its state before anything else; its phase says what comes then."""
@@ -258,7 +285,7 @@ class Attempts:
             saving.write(running, lambda: self._durable(running, left))
         elif not running.unsaved:
             running.durable_left = running.total_left()
-        running.unsaved = False
+        self._in_vain, running.unsaved = 0, False
         self._work(running)
 
     def _durable(self, running: RunningJob, left: float) -> None:
@@ -291,9 +318,7 @@ class Attempts:
         """Make the flows of jobs anew whose caches hit otherwise now; who is done now was as fast until now."""
         for running in changed:
             if running.phase is Phase.RUN and running.finish_s != self._engine.now:
-                self.work.stop(running)
-                self.flows.prepare(running)
-                self.work.begin(running)
+                self.work.renew(running, self.flows.prepare)
 
     def recached(self) -> None:
         """Objects took room from caches, or gave it back: see to who reads through them."""
@@ -318,6 +343,10 @@ class Attempts:
         for running in working:
             self.flows.prepare(running)
             self.work.begin(running)
+
+    def steps_left(self) -> float:
+        """Return the steps that all jobs that hold servers have left now, together."""
+        return math.fsum(self.work.steps_left(running) for running in self.running.values())
 
     def idle(self, job: int) -> None:
         """Let a job that works hold its servers without progress until `resume`."""
@@ -383,9 +412,10 @@ class Attempts:
         """
         self._in_vain = 0 if running.durable_left < self.left[running.index] else self._in_vain + 1
         if self._in_vain > self._in_vain_limit:
+            name = self._inputs.jobs.job_id[running.index]
             msg = (
-                f"{self._in_vain} attempts in a row were stopped before they got anywhere, the last at"
-                f" {self._engine.now} s: give longer rounds, shorter restarts, or checkpoints"
+                f"{self._in_vain} attempts in a row were stopped before they got anywhere, the last, of job {name}, at"
+                f" {self._engine.now} s: give longer rounds, shorter restarts, or checkpoints, or repair its links"
             )
             raise DeadlockError(msg)
 

@@ -205,8 +205,11 @@ class ClusterRun:
         self.ended += 1
         if self._progress is not None and self.ended % _JOBS_BETWEEN_PROGRESS == 0:
             self._progress(self.ended, len(self._submit_s))
-        if self._stop_when_done and self.ended == len(self._submit_s):
+        if self._is_over():
             self.engine.clear()
+
+    def _is_over(self) -> bool:
+        return self._stop_when_done and self.ended == len(self._submit_s)
 
     # -- the end of an instant -------------------------------------------------------------------
 
@@ -216,6 +219,8 @@ class ClusterRun:
         if self.storage.recached:
             self.attempts.recached()
         self.attempts.work.settle()
+        if self._is_over():
+            self.engine.clear()  # a rebuild that goes faster now does not keep the run open
         if self._watch is not None:
             self._watch.settle()
         it_w = self.attempts.servers.power_w + self.attempts.work.power_w

@@ -149,13 +149,16 @@ class CostModel:
         """Forget which plans were asked for, as if no job had run yet."""
         self._plans.clear()
 
-    def exchange(self, shape: Shape, placement: Placement, flow: int) -> Exchange | None:
+    def exchange(
+        self, shape: Shape, placement: Placement, flow: int, *, as_built: bool = False
+    ) -> Exchange | None:
         """Return what a gang exchanges on its servers; None: nothing, or nothing that is known.
 
         Args:
             shape: of the gang.
             placement: (server, devices).
             flow: tells flows apart where routes are chosen by a hash.
+            as_built: over the ways that there were before anything failed.
         """
         if shape.profile < 0 or shape.devices < 2:
             return None
@@ -171,6 +174,7 @@ class CostModel:
             accelerator,
             inside_measured=self._inside_measured(costs, shape),
             flow=flow,
+            as_built=as_built,
         )
 
     def same_anywhere(self, shape: Shape) -> bool:

@@ -21,7 +21,7 @@ from dcsim.simulation.round_times import next_round_s, this_or_next_round_s
 __all__ = ["DecidingDispatch"]
 
 _IDLE_ROUNDS = 1_000
-"""So many rounds a policy may let go by in which nothing runs and nothing can happen but the next."""
+"""So many rounds a policy may let go by in which nothing can happen but the next."""
 
 
 class DecidingDispatch:
@@ -54,7 +54,7 @@ class DecidingDispatch:
         self._due = False
         self._round_called = False
         self._idle_rounds = 0
-        """Rounds in a row in which nothing ran, with nothing else to come."""
+        """Rounds in a row with nothing else to come."""
         self._again = 0
         """Counts the decisions: a call to decide again made by an older one is stale."""
         self._gone = 0
@@ -104,10 +104,9 @@ class DecidingDispatch:
         # Called until it is over: whom it stops and adds to the waiting calls no second round.
         self._decide()
         self._round_called = False
-        # Where nothing runs and nothing else will happen, a round is much like the next.
-        self._idle_rounds = (
-            0 if self._realiser.holds or self._engine.peek() < math.inf else self._idle_rounds + 1
-        )
+        # Where nothing else will happen a round is much like the next: who runs has its end on the clock, or
+        # stands still.
+        self._idle_rounds = 0 if self._engine.peek() < math.inf else self._idle_rounds + 1
         if self._idle_rounds > _IDLE_ROUNDS:
             return
         if self._active and self._policy.round_s is not None:

@@ -15,7 +15,7 @@ from dcsim.facility.hardware import Accelerator
 from dcsim.policies.views import Placement
 from dcsim.simulation.ways import Ways
 from dcsim.workload.collective_cost import AlgorithmChoice, Links, pattern_time_s
-from dcsim.workload.collectives import SWITCH
+from dcsim.workload.collectives import SWITCH, Pattern
 from dcsim.workload.overlap import exposed_communication_s
 from dcsim.workload.parallel import Layout
 from dcsim.workload.profile import CollectiveTraffic
@@ -53,7 +53,9 @@ class Exchange:
     bubble_fraction: float
     """Time that stages of a pipeline wait for each other, over that of computing."""
     inside: tuple[Uses, float]
-    """Fabric links that nobody can fill, with their weights and the bytes of the busiest: for the records only."""
+    """Fabric links on which it holds nobody back, with their weights and the bytes of the busiest: for the records only."""
+    nominal_bytes: float = 0.0
+    """A step through the busiest server, where it is not said yet which servers those are."""
 
     @cached_property
     def together(self) -> tuple[Uses, float]:
@@ -68,7 +70,7 @@ class Exchange:
     @property
     def busiest_bytes(self) -> float:
         """Bytes a step on the busiest link, or through the busiest server where links are not known yet."""
-        return self.together[1] or sum(part.reference_bytes for part in self.parts if not part.uses)
+        return self.nominal_bytes or self.together[1]
 
     @cached_property
     def times(self) -> tuple[tuple[float, float], ...]:
@@ -111,6 +113,7 @@ class Exchanges:
         spec = network.spec
         self.uniform = network.is_tree and algorithm in {"ring", "hierarchical"}
         """Whether data-parallel exchange alone takes as long on any servers that hold a gang in the same parts."""
+        self.uniform &= spec.hop_latency_s is None and not any(fabric_bound)
         self.uniform &= all(
             network.capacity_bytes_per_s[link - network.first_link] >= spec.server_bandwidth_bytes_per_s
             for link in network.leaf_up
@@ -149,12 +152,11 @@ class Exchanges:
             parts = []
             for part in step.parts:
                 pattern = part.pattern._replace(device_bytes=0.0) if inside_measured else part.pattern
-                time_s = pattern_time_s(pattern, links)
+                size, time_s = pattern.busiest_bytes, pattern_time_s(pattern, links)
                 if pattern.transfers or time_s > 0.0:
-                    parts.append(
-                        ExchangePart((), pattern.busiest_bytes, math.inf, 0.0, time_s, part.overlap_fraction)
-                    )
-            found = Exchange(tuple(parts), step.between_bytes, step.bubble_fraction, ((), 0.0))
+                    parts.append(ExchangePart((), size, math.inf, 0.0, time_s, part.overlap_fraction))
+            total = sum(part.reference_bytes for part in parts)
+            found = Exchange(tuple(parts), step.between_bytes, step.bubble_fraction, ((), 0.0), total)
             self._nominal[key] = found
         return found
 
@@ -168,6 +170,7 @@ class Exchanges:
         *,
         inside_measured: bool,
         flow: int,
+        as_built: bool = False,
     ) -> Exchange:
         """Return what a gang exchanges on its servers, over the links as they are routed now.
 
@@ -179,6 +182,7 @@ class Exchanges:
             accelerator: for the links inside servers.
             inside_measured: whether the time inside servers is contained in the time of computing.
             flow: tells flows apart where routes are chosen by a hash.
+            as_built: over the ways that there were before anything failed.
         """
         alone = len(placement) == 1
         key = (id(traffic), layout, batch, placement, accelerator.name, inside_measured)
@@ -187,14 +191,15 @@ class Exchanges:
         counts = tuple([count for _, count in placement])
         step = self._step(traffic, layout, batch, counts, accelerator)
         servers = [server for server, _ in placement]
+        ways = self._ways.as_built() if as_built else self._ways
         parts: list[ExchangePart] = []
         for part in step.parts:
-            parts += self._parts(part, servers, accelerator, flow, inside_measured=inside_measured)
+            parts += self._parts(part, servers, accelerator, ways, flow, inside_measured=inside_measured)
         inside = _weights_of(
             {
                 self._network.inside_use(servers[place]): size
                 for place, size in step.inside
-                if not self._fabric_bound[servers[place]]
+                if inside_measured or not self._fabric_bound[servers[place]]
             }
         )
         found = Exchange(tuple(parts), step.between_bytes, step.bubble_fraction, inside)
@@ -230,6 +235,7 @@ class Exchanges:
         part: DimensionStep,
         servers: Sequence[int],
         accelerator: Accelerator,
+        ways: Ways,
         flow: int,
         *,
         inside_measured: bool,
@@ -244,8 +250,8 @@ class Exchanges:
             for place, size in pattern.inside:
                 if self._fabric_bound[servers[place]]:
                     fabric[network.inside_use(servers[place])] = size
-        between = self._between(part, servers, flow)
-        latency_s = pattern.rounds_between * self._latency_s(servers) if between else 0.0
+        between = _between(pattern, servers, ways, flow)
+        latency_s = pattern.rounds_between * self._latency_s(servers, ways) if between else 0.0
         hidden = part.overlap_fraction
         if not pattern.sequential or not between:
             total = {**fabric, **between}
@@ -269,39 +275,54 @@ class Exchanges:
             _weights(total, busiest), reference, cap, latency_s, latency_s + slowest_s, overlap_fraction
         )
 
-    def _between(self, part: DimensionStep, servers: Sequence[int], flow: int) -> dict[int, float]:
-        """Return the bytes on each link between servers."""
-        names = (*servers, SWITCH)
-        transfers = [(names[s], names[t], size) for s, t, size in part.pattern.transfers]
-        direct = [t for t in transfers if SWITCH not in t[:2]]
-        total = dict(self._ways.uses(direct, flow)) if direct else {}
-        reduced = [t for t in transfers if SWITCH in t[:2]]
-        if reduced:
-            for link, size in self._reduced(servers, max(size for _, _, size in reduced), flow):
-                total[link] = total.get(link, 0.0) + size
-        return total
-
-    def _reduced(self, servers: Sequence[int], size: float, flow: int) -> list[tuple[int, float]]:
-        """Return the bytes on links where switches add up and copy: once on each link of a tree from the first server.
-
-        The ways from all servers to the first and back are that tree; where they come together their bytes
-        are added up, not carried twice.
-        """
-        links: dict[int, float] = {}
-        first = servers[0]
-        for server in servers[1:]:
-            for pair in ((server, first), (first, server)):
-                for link, weight in self._ways.uses([(*pair, 1.0)], flow):
-                    links[link] = max(links.get(link, 0.0), weight)
-        return [(link, weight * size) for link, weight in links.items()]
-
-    def _latency_s(self, servers: Sequence[int]) -> float:
+    def _latency_s(self, servers: Sequence[int], ways: Ways) -> float:
         """Return the latency of one round: that of the longest way from a server to the next."""
         spec = self._network.spec
         if spec.hop_latency_s is None and spec.topology != "graph":
             return spec.latency_s
         following = (*servers[1:], servers[0])
-        return max(self._ways.latency_s(s, t) for s, t in zip(servers, following, strict=True))
+        return max(ways.latency_s(s, t) for s, t in zip(servers, following, strict=True))
+
+
+def _between(pattern: Pattern, servers: Sequence[int], ways: Ways, flow: int) -> dict[int, float]:
+    """Return the bytes on each link between servers; to who is cut off, those of the busiest server on a dead end."""
+    names = (*servers, SWITCH)
+    transfers = [(names[s], names[t], size) for s, t, size in pattern.transfers]
+    direct = [t for t in transfers if SWITCH not in t[:2]]
+    total = dict(ways.uses(direct, flow)) if direct else {}
+    reduced = [t for t in transfers if SWITCH in t[:2]]
+    if reduced:
+        for link, size in _reduced(reduced, servers, ways, flow).items():
+            total[link] = total.get(link, 0.0) + size
+    return {ways.dead_end: pattern.busiest_bytes} if ways.dead_end in total else total
+
+
+def _reduced(
+    transfers: Sequence[tuple[int, int, float]], servers: Sequence[int], ways: Ways, flow: int
+) -> dict[int, float]:
+    """Return the bytes on links where switches add up and copy: once on each link of a tree from the first server.
+
+    The ways from all servers to the first and back are that tree; where they come together their bytes
+    are added up, not carried twice. On links of its own a server has what it sends and receives itself.
+    """
+    links: dict[int, float] = {}
+    first, network = servers[0], ways.network
+    most = max(size for _, _, size in transfers)
+    for server in servers[1:]:
+        for pair in ((server, first), (first, server)):
+            for link, weight in ways.uses([(*pair, 1.0)], flow):
+                links[link] = max(links.get(link, 0.0), weight * most)
+    sent = {source: size for source, _, size in transfers if source != SWITCH}
+    received = {target: size for _, target, size in transfers if target != SWITCH}
+    for server in servers:
+        own = network.own_links(server)
+        if len(own) > 1 and network.spec.topology != "rail_optimised":
+            continue  # others' traffic may pass through it
+        for up, down in own:
+            for link, size in ((up, sent.get(server, 0.0)), (down, received.get(server, 0.0))):
+                if link in links:
+                    links[link] *= size / most
+    return links
 
 
 def _weights_of(total: dict[int, float]) -> tuple[Uses, float]:

@@ -60,12 +60,17 @@ class GangPlans:
     def make(self, job: int, placement: Placement, width: int) -> tuple[Plan, Exchange | None, float]:
         """Return a job's plan and exchange on these servers, and its steps of this width in one of its own.
 
+        The plan is that on links as they were built, whatever has failed meanwhile: what they no longer give
+        is lost to the network, until they are repaired.
+
         Raises:
             PolicyError: as `CostModel.plan`.
         """
         costs, shape = self._inputs.costs, self.shape(job, placement, width)
-        exchange = costs.exchange(shape, placement, job)
-        plan = costs.plan(shape, None if costs.same_anywhere(shape) else exchange)
+        exchange = own = costs.exchange(shape, placement, job)
+        if not self._inputs.network.is_whole:
+            own = costs.exchange(shape, placement, job, as_built=True)
+        plan = costs.plan(shape, None if costs.same_anywhere(shape) else own)
         if width == self._width[job]:
             return plan, exchange, 1.0
         batch = costs.batch(self._profile[job], self._batch[job])

@@ -49,6 +49,7 @@ def check_run(run: RunRecord, end_s: float) -> None:
         *_order_faults(run),
         *_little_faults(run, log, end_s),
         *_power_faults(run),
+        *_traffic_faults(run, end_s),
     ]
     if faults:
         raise GuardError("; ".join(faults))
@@ -159,6 +160,10 @@ def _attempt_faults(run: RunRecord, log: Arrays, end_s: float) -> Iterator[str]:
     # Who has no traffic, no neighbours and no rounds of whole steps runs at its own rate or not at all.
     alone = (np.array(run.network_bytes) + np.array(run.input_bytes) == 0.0) & (jobs.accelerator_share == 1.0)
     alone &= not getattr(run.inputs.policies.ordering, "whole_steps", False)
+    if any(run.inputs.links.fabric_bound):  # whoever exchanges inside a server may have to share that
+        alone &= jobs.profile < 0
+    # Who waits for its first input, or is cut off, has traffic though nothing of it has arrived.
+    alone &= (jobs.profile < 0) | (np.array(run.steps_done) > 0.0)
     rounding = _TOLERANCE * np.maximum(held, 1.0) + 1e-12 * end_s * np.maximum(jobs.accelerators, 1)
     yield from _named(
         {
@@ -284,19 +289,22 @@ def _order_faults(run: RunRecord) -> Iterator[str]:
         return
     rank = np.lexsort((np.arange(count), run.inputs.order_keys))
     start_s = np.nan_to_num(np.array(run.start_s), nan=math.inf)[rank]
-    eligible_s = np.where(_held_by_others(run), math.inf, np.array(run.eligible_s))[rank]
+    waits = _wait_for_others(run)
+    eligible_s = np.array(run.eligible_s)
+    # Who waits for another to end may have been let go at an instant after others had started in it.
+    eligible_s = np.where(waits, np.nextafter(eligible_s, math.inf), eligible_s)
+    eligible_s = np.where(waits & np.isnan(np.array(run.start_s)), math.inf, eligible_s)[rank]
     for later in np.flatnonzero(np.isfinite(start_s)).tolist():
         instant = start_s[later]
         if np.any((eligible_s[:later] <= instant) & (start_s[:later] > instant)):
             yield f"job {run.inputs.jobs.job_id[rank[later]]} started before one that goes first"
 
 
-def _held_by_others(run: RunRecord) -> Bools:
-    """Return (N,) which jobs never started and may have waited for other jobs rather than for servers."""
+def _wait_for_others(run: RunRecord) -> Bools:
+    """Return (N,) which jobs may have waited for other jobs rather than for servers."""
     jobs = run.inputs.jobs
-    waits = np.array([name in jobs.after for name in jobs.job_id], dtype=bool)
-    held: Bools = np.isnan(np.array(run.start_s)) & (waits | (jobs.array_limit > 0))
-    return held
+    waits: Bools = np.array([name in jobs.after for name in jobs.job_id], dtype=bool) | (jobs.array_limit > 0)
+    return waits
 
 
 def _little_faults(run: RunRecord, log: Arrays, end_s: float) -> Iterator[str]:
@@ -330,3 +338,31 @@ def _power_faults(run: RunRecord) -> Iterator[str]:
             f"IT power above {most_w:g} W": power_w > most_w + slack_w,
         }
     )
+
+
+def _traffic_faults(run: RunRecord, end_s: float) -> Iterator[str]:
+    """Servers put on their links what jobs were told to have sent: each transfer leaves by a link of its server.
+
+    Checkpoints leave by them, too, and where servers pass on what is others' they send it again. While steps are
+    told one by one a step that was broken off counts in part, whatever of its exchange was on its way.
+    """
+    inputs = run.inputs
+    network, scenario = inputs.network, inputs.scenario
+    nowhere = bool(network.events) and not scenario.network.contention  # bytes of who is cut off and goes on
+    if scenario.network.traffic == "steps" or nowhere or end_s <= 0.0:
+        return
+    up = {link for server in range(len(inputs.fleet)) for link, _ in network.own_links(server)}
+    sums = run.traffic.tables(
+        np.array([0.0, end_s]),
+        ["up" if link in up else "" for link in range(len(inputs.links.bandwidths))],
+        [bandwidth or math.inf for bandwidth in inputs.links.bandwidths],
+        inputs.jobs.tenant_names,
+        names=inputs.links.names,
+    ).tiers
+    sent_bytes = math.fsum(sums["bytes"][sums["tier"] == "up"].tolist())
+    told_bytes = math.fsum(run.network_bytes)
+    passes_on = network.spec.topology in {"torus", "graph"}
+    more = sent_bytes - told_bytes
+    wrong = more < 0.0 if passes_on or scenario.checkpoints is not None else more != 0.0
+    if wrong and abs(more) > _TOLERANCE * max(told_bytes, 1.0):
+        yield f"servers sent {sent_bytes} bytes over their links, and jobs {told_bytes}"

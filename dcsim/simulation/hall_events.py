@@ -44,12 +44,15 @@ class HallEvents:
         self._attempts = attempts
         self._inputs = record.inputs
         self._numbers = 0
+        self._rerouted_s = -1.0
+        """When routes changed last."""
 
     def start(self) -> None:
         """Put everything on the clock."""
         network, scenario = self._inputs.network, self._inputs.scenario
         for event in network.events:
             self._at(event.time_s, self._change_link, event)
+            self._attempts.last_event_s = event.time_s  # they are in the order of time
         for failure in scenario.storage.shared.failures:
             self._at(failure.at_s, self._lose_data_server, failure)
             if failure.repair_s is not None:
@@ -65,12 +68,17 @@ class HallEvents:
         self._numbers += 1
 
     def _change_link(self, event: LinkEvent) -> None:
-        network = self._inputs.network
+        network, now_s = self._inputs.network, self._engine.now
         before = network.routes_version
         self._links.set_capacity(event.link, network.set_link(event.link, event.fraction))
-        self._record.log.add(self._engine.now, _LINK, -1, event.link, event.fraction)
-        if network.routes_version != before:
-            self._attempts.reroute()
+        self._record.log.add(now_s, _LINK, -1, event.link, event.fraction)
+        if network.routes_version != before and self._rerouted_s != now_s:
+            # Once for all that happens at this instant, after it.
+            self._rerouted_s = now_s
+            self._at(now_s, self._reroute, None)
+
+    def _reroute(self, _: None) -> None:
+        self._attempts.reroute()
 
     def _lose_data_server(self, failure: DataServerFailureSpec) -> None:
         number, servers = failure.data_server, self._storage.data_servers

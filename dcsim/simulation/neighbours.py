@@ -126,6 +126,10 @@ def _beside(alone: Plan, share: float, factor: float, reason: str) -> Plan:
     return replace(
         alone,
         rate=alone.rate * factor,
+        compute_s=alone.compute_s / factor,
+        throttled_s=alone.throttled_s / factor,
+        communication_s=alone.communication_s / factor,
+        hidden_s=alone.hidden_s / factor,
         busy_energy_per_step_j=alone.busy_energy_per_step_j * share / factor,
         busy_power_w=alone.busy_power_w * share,
         extrapolated=bool(reasons),

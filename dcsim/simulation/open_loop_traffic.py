@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -107,7 +107,10 @@ def _exchange(
     if network.leaf_up:
         columns.append((np.asarray(network.leaf_up.start + rack), weights.leaf_up))
         columns.append((np.asarray(network.leaf_down.start + rack), weights.leaf_down))
-    return _stints(0, gangs.network_bytes_per_step, part_gang, columns)
+    stints = _stints(0, gangs.network_bytes_per_step, part_gang, columns)
+    # Ascending by link, as an exchange has them: sums over a tier are taken in that order.
+    order = np.lexsort((stints.link, stints.row_gang))
+    return replace(stints, link=stints.link[order], weight=stints.weight[order])
 
 
 def _inside(inputs: RunInputs, weights: GangWeights, part_gang: Ints, server: Ints) -> _Stints:

@@ -32,6 +32,7 @@ class Progress:
         log: gets a row when a job is back at its own rate; those of starved links are too many to log.
         traffic: is told what crosses which links.
         contention: whether links are shared at all.
+        prefetch_bytes: how far a server reads ahead; None: as far as helps.
         on_finish: called with a job whose work is done.
     """
 
@@ -43,6 +44,7 @@ class Progress:
         traffic: TrafficLog,
         *,
         contention: bool,
+        prefetch_bytes: float | None,
         on_finish: Callable[[RunningJob], object],
     ) -> None:
         self._engine = engine
@@ -57,7 +59,9 @@ class Progress:
         """When bundles finish, as they were planned; most of the entries are long outdated."""
         self._stale: dict[Bundle, None] = {}
         self.transfers = Transfers(engine, links, contention=contention, on_stretch=self._sent)
-        self._stepping = Stepping(engine, self.transfers, traffic, self._add_power, self._step_by_step_done)
+        self._stepping = Stepping(
+            engine, self.transfers, traffic, self._add_power, self._step_by_step_done, prefetch_bytes
+        )
         self.step_by_step = False
         """Whether jobs that begin to work do so step by step."""
         self._uncalled = False
@@ -137,6 +141,15 @@ class Progress:
         running.network = running.feed = None
         running.working = False
         running.finish_s = math.inf
+
+    def renew(self, running: RunningJob, prepare: Callable[[RunningJob], object]) -> None:
+        """Let a job that works go on over other links or at another speed: `prepare` changes them."""
+        if running in self._stepping:
+            self._stepping.renew(running, prepare)
+            return
+        self.stop(running)
+        prepare(running)
+        self.begin(running)
 
     def account(self, running: RunningJob) -> None:
         """Bring the steps, energy and traffic of a job that goes on up to now."""

@@ -82,11 +82,6 @@ class Realiser:
         """The decision that waits for stopped jobs to be gone."""
 
     @property
-    def holds(self) -> bool:
-        """Whether any job holds servers."""
-        return bool(self._attempts.running)
-
-    @property
     def leaving(self) -> bool:
         """Whether stopped jobs still hold their servers."""
         return self._attempts.leaving > 0

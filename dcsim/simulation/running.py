@@ -42,6 +42,7 @@ class RunningJob:
     """
 
     __slots__ = (
+        "all_steps",
         "alone",
         "ample",
         "bundle",
@@ -110,7 +111,7 @@ class RunningJob:
         """Of the stretch it is in: until its work, or the first reading of its data set, is done."""
         self.later_steps = 0.0
         """After that stretch."""
-        self.left_at_grant = steps_left
+        self.left_at_grant = self.all_steps = steps_left
         self.durable_left = steps_left
         """Steps that a restart from the last checkpoint would have to do."""
         self.held = held

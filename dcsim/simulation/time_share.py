@@ -29,6 +29,8 @@ from dcsim.simulation.running import Phase
 __all__ = ["TimeShareDispatch"]
 
 Floats = npt.NDArray[np.float64]
+_STILL_ROUNDS = 1_000
+"""So many rounds may go by in which nobody gets on."""
 _LEAST_ROUND_S = 1e-6
 _HUGE = 1e9
 """Priority over share of a job that has had nothing."""
@@ -100,6 +102,10 @@ class TimeShareDispatch:
         self._changed = True
         """Whether jobs came or ended since the last allocation."""
         self._allocated_s = 0.0
+        self._steps_left = math.nan
+        """Of all jobs that ran at the last round."""
+        self._still_rounds = 0
+        """Rounds in a row in which none of them got on."""
 
     def add(self, job: int) -> None:
         """A job may be placed from now on."""
@@ -190,7 +196,8 @@ class TimeShareDispatch:
     def _call_next(self) -> None:
         """Have the next round called: on the grid, or when the last job of this one has done its steps.
 
-        Not if it would be this one again: nobody runs, all wait, and what they are due is as it was.
+        Not if it would be this one again: nobody runs, all wait, and what they are due is as it was; or all who
+        run stand still, and no link will be repaired.
         """
         now_s, policy = self._engine.now, self._policy
         if (
@@ -198,6 +205,11 @@ class TimeShareDispatch:
             and not self._attempts.running
             and len(self._realiser.waiting) == len(self._active)
         ):
+            return
+        before, self._steps_left = self._steps_left, self._attempts.steps_left()
+        still = self._steps_left == before and now_s > self._attempts.last_event_s
+        self._still_rounds = self._still_rounds + 1 if still else 0
+        if self._still_rounds > _STILL_ROUNDS:
             return
         if not policy.whole_steps:
             self._call_round(next_round_s(now_s, policy.round_s))

@@ -54,6 +54,10 @@ class Transfer:
         self.finish_s = math.inf
         self.called_s = math.inf
 
+    def left_now(self, now_s: float) -> float:
+        """Return the bytes that have not arrived by now."""
+        return max(0.0, self.left_bytes - self.rate * (now_s - self.since_s))
+
     def __repr__(self) -> str:
         return (
             f"<Transfer {self.ident}: {self.left_bytes:g} of {self.size_bytes:g} B left at {self.rate:g} B/s>"
@@ -85,7 +89,8 @@ class Transfers:
         self._fresh: list[Transfer] = []
         self._moving: dict[Transfer, None] = {}
         """Those on links."""
-        self._contention = contention
+        self._alone = None if contention else tuple(links.capacity)
+        """What links give each transfer as they were built, whatever befalls them; None: what they share."""
 
     def begin(
         self,
@@ -125,9 +130,11 @@ class Transfers:
     ) -> None:
         if transfer.size_bytes <= 0.0 or not (uses or math.isfinite(cap_bytes_per_s)):
             return
-        if not self._contention:
-            capacity = self._links.capacity
-            cap_bytes_per_s = min([cap_bytes_per_s, *(capacity[link] / weight for link, weight in uses)])
+        if self._alone is not None:
+            built = [self._alone[link] / weight for link, weight in uses]
+            cap_bytes_per_s = min([cap_bytes_per_s, *(most for most in built if most > 0.0)])
+            if cap_bytes_per_s == math.inf:
+                return
             uses = ()
         transfer.flow = Flow.over(transfer, cap_bytes_per_s, uses, share)
 

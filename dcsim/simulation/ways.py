@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 from dcsim.errors import UnreachableError
@@ -27,6 +26,15 @@ class Ways:
     def __init__(self, network: Network, dead_end: int) -> None:
         self.network = network
         self.dead_end = dead_end
+        self._as_built: Ways | None = None
+
+    def as_built(self) -> Ways:
+        """Return the ways that traffic took when nothing had failed."""
+        if self.network.is_whole:
+            return self
+        if self._as_built is None:
+            self._as_built = Ways(self.network.as_built(), self.dead_end)
+        return self._as_built
 
     def uses(self, transfers: Iterable[tuple[int, int, float]], key: int = 0) -> Uses:
         """Return (link, weight) of transfers between servers, as `Network.uses`."""
@@ -64,5 +72,7 @@ class Ways:
             return 0.0
 
     def built_bandwidth_bytes_per_s(self, link: int) -> float:
-        """Return what a link gave as it was built [bytes/s]; infinite for the dead end, so that it counts nowhere."""
-        return math.inf if link == self.dead_end else self.network.built_bandwidth_bytes_per_s(link)
+        """Return what a link gave as it was built [bytes/s]; the dead end counts as a server's own link would."""
+        if link == self.dead_end:
+            return self.network.nominal_bandwidth_bytes_per_s
+        return self.network.built_bandwidth_bytes_per_s(link)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from dcsim.errors import Problem, TraceError
 from dcsim.workload.dependencies import after_problems
+from dcsim.workload.layouts import divides
 
 __all__ = ["JobTable", "concat_jobs", "empty_jobs", "job_table", "without_rules"]
 
@@ -122,13 +123,14 @@ class JobTable:
         Ids unique and not empty; columns equally long; times, cores and bytes finite and >= 0;
         `submit_s` non-decreasing and ties in order of `job_id`; exactly one of duration and steps;
         share in (0, 1], with one accelerator where below 1; steps only with a profile; codes
-        within their names; widths of elastic gangs in order; nobody waits for a job that is not there,
-        or in a circle.
+        within their names; widths of elastic gangs in order; gangs that divide as they say, elastic ones at
+        any width; nobody waits for a job that is not there, or in a circle.
         """
         problems = list(_length_problems(self))
         if not problems:
             problems = [*_id_problems(self), *_value_problems(self), *_work_problems(self)]
-            problems += [*_rule_problems(self), *after_problems(self.job_id, self.after)]
+            problems += [*_rule_problems(self), *_division_problems(self)]
+            problems += after_problems(self.job_id, self.after)
         if problems:
             raise TraceError(problems)
 
@@ -441,6 +443,25 @@ def _rule_problems(table: JobTable) -> Iterator[Problem]:
     yield from _broken(
         table, "accelerator_share", elastic & (table.accelerator_share < 1.0), "1 where elastic"
     )
+
+
+def _division_problems(table: JobTable) -> Iterator[Problem]:
+    """Yield gangs that cannot be divided as they say."""
+    width = np.where(table.max_accelerators > 0, 1, table.accelerators)
+    bad = np.zeros(len(table), dtype=bool)
+    for code, text in enumerate(table.parallelism_names):
+        mine = np.flatnonzero(table.parallelism == code)
+        wrong = [each for each in np.unique(width[mine]).tolist() if not divides(text, each)]
+        bad[mine] = np.isin(width[mine], wrong)
+    expected = (
+        "degrees such as tensor=8 pipeline=4 whose product divides the accelerators; none where elastic"
+    )
+    rows = np.flatnonzero(bad)
+    for row in rows[:_EXAMPLES].tolist():
+        got = f"{table.parallelism_names[table.parallelism[row]]!r} of {table.accelerators[row]}"
+        yield Problem("jobs", None, f"{table.job_id[row]!r}.parallelism", got, expected)
+    if len(rows) > _EXAMPLES:
+        yield Problem("jobs", None, "parallelism", f"{len(rows) - _EXAMPLES} more jobs", expected)
 
 
 def _work_problems(table: JobTable) -> Iterator[Problem]:

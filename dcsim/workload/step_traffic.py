@@ -128,6 +128,8 @@ def step_traffic(
     layout.data(sum(counts))
     parts = []
     for part in _messages(_traffic(costs), layout, batch_per_accelerator):
+        if part.message_bytes <= 0.0:
+            continue
         step = _step(part, layout, servers, counts, algorithm, links)
         if step.pattern.transfers or step.pattern.inside:
             parts.append(step)

@@ -183,6 +183,14 @@ def test_one_file_gets_the_bandwidth_of_its_stripe():
     assert lone_rate(storage, read(storage, "shared")) == pytest.approx(80e9)
 
 
+def test_a_dataset_of_one_file_or_a_few_lies_on_their_stripes_only():
+    shared = {"bandwidth_bytes_per_s": 80e9, "data_servers": 8, "stripe_count": 2}
+    sets = {"one": {"size_bytes": 9e9}, "three": {"size_bytes": 9e9, "file_bytes": 3e9}}
+    storage = storage_of(shared=shared, datasets=sets)
+    assert lone_rate(storage, read(storage, "shared", "one")) == pytest.approx(20e9)
+    assert lone_rate(storage, read(storage, "shared", "three")) == pytest.approx(60e9)
+
+
 def test_copies_of_a_stripe_lie_on_other_data_servers():
     shared = {
         "bandwidth_bytes_per_s": 80e9,
@@ -261,6 +269,15 @@ def test_a_shared_cache_stands_before_the_storage_and_behind_the_network():
     assert uses == pytest.approx(
         {links.shared_cache[0]: 1.0, links.object_read[0]: 0.25, network.down[0]: 1.0}
     )
+
+
+def test_what_hits_whole_leaves_the_store_alone():
+    storage = storage_of(
+        object_store={"requests_per_s": 1.0},
+        datasets={"a": {"size_bytes": 1e9, "place": "object"}},
+        cache={"capacity_bytes": 1e9},
+    )
+    assert read(storage, "object", "a", local=1.0) == [(storage.disk_links[0], 1.0)]
 
 
 def test_a_restore_from_disks_elsewhere_crosses_the_network():

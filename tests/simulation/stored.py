@@ -43,9 +43,9 @@ def periodic(interval_s: float | None = 10.0, **changes: Any) -> dict[str, Any]:
 
 def stepped(steps: float | Sequence[float], **columns: Any) -> JobTable:
     """Return jobs of the round profile: 1 s a step, four devices each unless said otherwise."""
-    count = len(steps) if isinstance(steps, Sequence) else 1
-    columns = {"submit_s": [0.0] * count, "accelerators": 4, "profile": "round"} | columns
-    return job_table(steps=steps if count > 1 else [steps], duration_s=math.nan, **columns)  # type: ignore[arg-type]
+    each = list(steps) if isinstance(steps, Sequence) else [steps]
+    columns = {"submit_s": [0.0] * len(each), "accelerators": 4, "profile": "round"} | columns
+    return job_table(steps=each, duration_s=math.nan, **columns)
 
 
 def simulated(scenario: Any, jobs: JobTable, **profile: Any) -> Any:

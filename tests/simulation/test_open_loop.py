@@ -38,6 +38,8 @@ from dcsim.testing.strategies import (
 )
 from dcsim.testing.whole_run import scenario_of
 from dcsim.workload.jobs import job_table
+from dcsim.workload.layouts import divides
+from dcsim.workload.profile import CollectiveTraffic, DimensionTraffic
 from tests.simulation.conftest import round_profile
 from tests.simulation.halls import hall
 
@@ -293,6 +295,83 @@ def refuses(change=None, jobs=None, **parts):
     """Whether the open loop refuses a hall's jobs from the start."""
     table = jobs if jobs is not None else job_table(submit_s=[0.0, 1.0], duration_s=5.0, **(change or {}))
     return not open_loop_applies(prepare(hall(1, 4, **parts), 0, Path(), jobs=table))
+
+
+UNEVEN = [
+    {"name": "a", "servers": [{"count": 2, "accelerators": 4}]},
+    {"name": "b", "servers": [{"count": 1, "accelerators": 3}, {"count": 4, "accelerators": 4}]},
+    {"name": "c", "count": 2, "servers": [{"count": 1, "accelerators": 2}]},
+]
+"""Racks of 2, 5, 1 and 1 servers of 2 to 4 devices."""
+LAYOUTS = (
+    "",
+    "",
+    "tensor=2",
+    "pipeline=2",
+    "pipeline=3 micro_batches=6",
+    "tensor=2 pipeline=2",
+    "zero_stage=1",
+)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    collective=st.sampled_from(("ring", "tree", "hierarchical", "in_network", "auto")),
+    topology=st.sampled_from(("fat_tree", "star")),
+    contention=st.sampled_from((True, True, False)),
+    server=st.sampled_from((1e9, 2e7, 4e6)),
+    leaf=st.sampled_from((1.0, 4.0)),
+    overlap=st.sampled_from((0.0, 0.5, 1.0)),
+    latency=st.sampled_from(({}, {"latency_s": 0.05}, {"hop_latency_s": 0.01})),
+    device=st.sampled_from(("D", "T4")),
+    placement=st.sampled_from(sorted(PLACEMENTS)),
+)
+def test_every_exchange_in_a_tree_has_the_same_bytes(
+    seed, collective, topology, contention, server, leaf, overlap, latency, device, placement
+):
+    draws = np.random.Generator(np.random.PCG64(seed))
+    count = 30
+    width = draws.choice([1, 2, 4, 6, 8, 12], count)
+    layouts = [
+        text if divides(text, each) else ""
+        for text, each in zip(draws.choice(LAYOUTS, count), width, strict=True)
+    ]
+    jobs = job_table(
+        submit_s=np.round(np.cumsum(draws.exponential(3.0, count)), 1),
+        accelerators=width,
+        steps=draws.integers(1, 9, count),
+        duration_s=np.nan,
+        profile="round",
+        parallelism=layouts,
+        tenant=[("ann", "bob")[number] for number in draws.integers(0, 2, count)],
+    )
+    server_parts = {"accelerator": device, "cpu_cores": 64.0, "idle_power_w": 300.0, "peak_power_w": 900.0}
+    racks = [{**rack, "servers": [{**part, **server_parts} for part in rack["servers"]]} for rack in UNEVEN]
+    scenario = hall(
+        cluster={"racks": racks},
+        network={
+            "topology": topology,
+            "server_bandwidth_bytes_per_s": server,
+            "oversubscription": leaf if topology == "fat_tree" else 1.0,
+            "collective": collective,
+            "contention": contention,
+            **latency,
+        },
+        storage={"shared": {"bandwidth_bytes_per_s": 1e9}},
+        tenants=[{"name": "ann", "network_share": 2.0}],
+        policies={"placement": placement},
+    )
+    parallel = (
+        DimensionTraffic(
+            dimension="tensor", collective="all_reduce", bytes_per_sample=5e4, overlap_fraction=0.25
+        ),
+        DimensionTraffic(dimension="pipeline", collective="send_recv", bytes_per_sample=3e4),
+    )
+    traffic = CollectiveTraffic(
+        all_reduce_bytes=1e6, all_reduce_count=2, overlap_fraction=overlap, parallel=parallel
+    )
+    told = compare(scenario, jobs=jobs, profiles=round_profile(collectives=traffic))
+    assert told or contention
 
 
 def test_what_can_change_a_running_job_is_refused():

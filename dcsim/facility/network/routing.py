@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,11 +61,8 @@ def mixed(word: int) -> int:
     return word ^ (word >> 31)
 
 
-class _Edge(NamedTuple):
-    link: int
-    target: int
-    left: int
-    """Distance from its target to the end."""
+_Hop = tuple[int, int, int]
+"""(link, router that it leads to, distance from there to the end)."""
 
 
 class _Tree:
@@ -76,7 +72,7 @@ class _Tree:
 
     def __init__(self, distance: Ints) -> None:
         self.distance = distance
-        self.hops: dict[int, tuple[_Edge, ...]] = {}
+        self.hops: dict[int, tuple[_Hop, ...]] = {}
 
 
 class Routes:
@@ -217,14 +213,14 @@ class Routes:
         carried.pop(NO_LINK, None)
         return tuple(sorted(carried.items()))
 
-    def _hops(self, tree: _Tree, router: int) -> tuple[_Edge, ...]:
+    def _hops(self, tree: _Tree, router: int) -> tuple[_Hop, ...]:
         """Return the edges that lead a router's traffic nearer by what they cost, at least one."""
         mine = self._by_source[self._source_start[router] : self._source_start[router + 1]]
         target = self._target[mine]
         left = tree.distance[target]
         nearer = (left + self._cost[mine] == tree.distance[router]) & (self._transit[target] | (left == 0))
         parts = (self._link[mine[nearer]], target[nearer], left[nearer])
-        hops = tuple(map(_Edge, *(part.tolist() for part in parts)))
+        hops = tuple(zip(*(part.tolist() for part in parts), strict=True))
         tree.hops[router] = hops
         return hops
 

@@ -68,7 +68,8 @@ class DatasetCaches:
     - LRU: of the datasets that are read each has what `lru_occupancy_bytes` says, and hits as
       `competing_lru_hit_rates` says; others are dropped as above.
 
-    Methods that change something return the datasets of that cache whose hit rate is another one now.
+    Methods that change something return the datasets of that cache of which reads hit, or are brought in, at
+    another rate now.
 
     Args:
         spec: where, which policy, whether cold.
@@ -196,7 +197,10 @@ class DatasetCaches:
         return rates[place] * min(1.0, entry.held / held[place]) if held[place] > 0.0 else 0.0
 
     def fill_fraction(self, server: int, dataset: str) -> float:
-        """Return the bytes written into the cache for each byte read of a dataset there, 0..1."""
+        """Return the bytes written into the cache for each byte read of a dataset there, 0..1.
+
+        Without eviction what several jobs bring in side by side is written once.
+        """
         cache = self._cache(server)
         entry = cache.datasets.get(dataset)
         if entry is None or cache.capacity == 0:
@@ -205,7 +209,10 @@ class DatasetCaches:
         if self.spec.policy == "lru":
             return missed
         missing, taken = entry.size - entry.held, self._most(cache, entry) - entry.held
-        return missed * max(0.0, taken / missing) if missing > 0 else 0.0
+        if missing <= 0 or taken <= 0:
+            return 0.0
+        side_by_side = max(1.0, sum(1.0 / parts for _, parts in entry.readers.values()))
+        return missed * (taken / missing) / side_by_side
 
     def held_bytes(self, server: int, dataset: str) -> int:
         """Return how many bytes of a dataset the cache of a server holds."""
@@ -241,15 +248,18 @@ class DatasetCaches:
 
     @contextmanager
     def _changes(self, cache: _Cache) -> Iterator[list[str]]:
-        """Collect the datasets with readers whose hit rate differs after the block."""
-        before = {name: self.hit_fraction(cache.number, name) for name in cache.datasets}
+        """Collect the datasets with readers that are hit or filled at another rate after the block."""
+        before = {name: self._rates(cache, name) for name in cache.datasets}
         changed: list[str] = []
         yield changed
         changed += [
             name
             for name, entry in cache.datasets.items()
-            if entry.readers and self.hit_fraction(cache.number, name) != before.get(name, 0.0)
+            if entry.readers and self._rates(cache, name) != before.get(name)
         ]
+
+    def _rates(self, cache: _Cache, dataset: str) -> tuple[float, float]:
+        return self.hit_fraction(cache.number, dataset), self.fill_fraction(cache.number, dataset)
 
     def _bring_in(self, cache: _Cache, entry: _Dataset, wanted: int) -> None:
         """Hold up to `wanted` more bytes of a dataset, as far as the policy lets it."""

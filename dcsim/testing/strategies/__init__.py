@@ -8,6 +8,7 @@ happen often. A failing example shrinks towards one rack, one server, one job, a
 from __future__ import annotations
 
 from dcsim.testing.strategies.active import active_jobs
+from dcsim.testing.strategies.checkpointing import checkpoints, preemptions
 from dcsim.testing.strategies.facilities import (
     clusters,
     coolings,
@@ -35,6 +36,7 @@ from dcsim.testing.strategies.workloads import (
 
 __all__ = [
     "active_jobs",
+    "checkpoints",
     "cluster_views",
     "clusters",
     "coolings",
@@ -50,6 +52,7 @@ __all__ = [
     "networks",
     "placement_requests",
     "power_chains",
+    "preemptions",
     "scenarios",
     "storages",
     "weathers",

@@ -19,7 +19,7 @@ from dcsim.spec.grid import (
 )
 from dcsim.spec.network import NetworkSpec
 from dcsim.spec.power import PowerChainSpec, PowerStageSpec
-from dcsim.spec.redundancy import ErasureCodingSpec, NoRedundancySpec, ReplicationSpec
+from dcsim.spec.redundancy import ErasureCodingSpec, NoRedundancySpec, ReplicationSpec, stored_per_byte
 from dcsim.spec.storage import (
     CacheSpec,
     DataServerFailureSpec,
@@ -102,6 +102,7 @@ def networks(
     starved: bool = True,
     topologies: tuple[str, ...] = ("fat_tree", "star"),
     max_servers: int = 6,
+    lively: bool = False,
 ) -> NetworkSpec:
     """Draw a star or a fat-tree, or another topology; slow links and latencies among them.
 
@@ -111,8 +112,12 @@ def networks(
         starved: links of 1 B/s occur, on which jobs take years.
         topologies: to choose from; all of `dcsim.spec.network.TOPOLOGIES` but graph, which needs a file.
         max_servers: those of other topologies have room for.
+        lively: links so slow that jobs take notice, any collective, steps told one by one, links not shared, and
+            links that fail or slow down in the first minute and are mended in the next.
     """
     speeds = (50e9, 1.25e9, 1e6, 1.0) if starved else (50e9, 1.25e9)
+    if lively:
+        speeds = (1e6, 1e7, 1.25e9)
     topology = draw(st.sampled_from(topologies))
     common: dict[str, Any] = {
         "topology": topology,
@@ -124,7 +129,33 @@ def networks(
     if topology in _SHAPES:
         common |= draw(_SHAPES[topology](max_servers))
         common["routing"] = draw(st.sampled_from((None, "shortest", "ecmp", "spread")))
+    if lively:
+        common |= draw(_lively(topology))
     return NetworkSpec(**common)
+
+
+@st.composite
+def _lively(draw: st.DrawFn, topology: str) -> dict[str, Any]:
+    """Draw what goes on in a network."""
+    parts: dict[str, Any] = {
+        "collective": draw(st.sampled_from(("hierarchical", "ring", "tree", "in_network", "auto"))),
+        "contention": draw(st.sampled_from((True, True, True, False))),
+        "hop_latency_s": draw(st.sampled_from((None, None, 0.01))),
+    }
+    if draw(st.booleans()):
+        from_s, length_s = draw(_or_none(3.0, 7.5)), draw(_or_none(0.5, 20.0))
+        until_s = None if length_s is None else (from_s or 0.0) + length_s
+        parts |= {"traffic": "steps", "steps_from_s": from_s, "steps_until_s": until_s}
+    events: list[dict[str, Any]] = []
+    for _ in range(draw(st.integers(0, 3))):
+        link = draw(st.sampled_from(_LINKS[topology]))
+        at_s = float(draw(st.integers(0, 60)))
+        worse: dict[str, Any] = draw(
+            st.sampled_from(({"action": "fail"}, {"action": "degrade", "fraction": 0.3}))
+        )
+        events.append({"at_s": at_s, "link": link, **worse})
+        events.append({"at_s": at_s + draw(st.integers(1, 60)), "link": link, "action": "repair"})
+    return {**parts, "events": events}
 
 
 @st.composite
@@ -164,20 +195,32 @@ _SHAPES = {
     "torus": _torus_shapes,
 }
 """Of topologies with a shape of their own: what draws it for so many servers."""
+_LINKS = {
+    "star": ("server 0 up", "server 0 down", "server * up"),
+    "fat_tree": ("server 0 up", "rack 0 *", "* down"),
+    "k_ary_fat_tree": ("server 0 up", "edge 0 to *", "edge 0 to aggregation 0", "core 0 *"),
+    "rail_optimised": ("server 0 rail 0 up", "server 0 rail *", "server 0 front end down"),
+    "dragonfly": ("server 0 up", "*er 0 *", "server 0 front end *"),
+    "torus": ("*0 *", "server 0 front end down"),
+}
+"""Links, or patterns of links, that every network of a topology has."""
 
 
 @st.composite
-def storages(draw: st.DrawFn, *, starved: bool = True, tiers: bool = False) -> StorageSpec:
+def storages(
+    draw: st.DrawFn, *, starved: bool = True, tiers: bool = False, slow: bool = False
+) -> StorageSpec:
     """Draw where jobs read.
 
     Args:
         draw: given by Hypothesis.
         starved: file systems of 1 B/s occur, on which jobs take years.
         tiers: data servers, redundancy, operations, an object store, caches and datasets, too.
+        slow: with tiers, so slow, so small and failing so soon that short runs take notice.
     """
     speeds = (100e9, 1e6, 1.0) if starved else (100e9, 1e9)
     if tiers:
-        return draw(_tiered_storages(speeds))
+        return draw(_tiered_storages((1e8, 1e7, 1e9) if slow else speeds, slow=slow))
     return StorageSpec(
         shared=SharedFileSystemSpec(
             bandwidth_bytes_per_s=draw(_figures(*speeds)), power_w=draw(_figures(5000.0, 0.0))
@@ -196,7 +239,7 @@ def _or_none(*values: float) -> SearchStrategy[float | None]:
 
 
 @st.composite
-def _shared_file_systems(draw: st.DrawFn, speeds: tuple[float, ...]) -> SharedFileSystemSpec:
+def _shared_file_systems(draw: st.DrawFn, speeds: tuple[float, ...], *, slow: bool) -> SharedFileSystemSpec:
     data_servers = draw(st.sampled_from((1, 4, 12)))
     redundancy = draw(
         st.sampled_from(
@@ -216,17 +259,21 @@ def _shared_file_systems(draw: st.DrawFn, speeds: tuple[float, ...]) -> SharedFi
         stripe_count=draw(st.sampled_from((None, 1, data_servers))),
         metadata_operations_per_s=draw(_or_none(1e5, 1e3)),
         file_bytes=draw(_figures(1e8, 1e5)),
-        latency_s=draw(_figures(0.0, 1e-3)),
-        client_bandwidth_bytes_per_s=draw(_or_none(5e9)),
+        latency_s=draw(_figures(0.0, 0.25 if slow else 1e-3)),
+        client_bandwidth_bytes_per_s=draw(_or_none(5e9, speeds[-1] / 2)),
         redundancy=redundancy,
-        failures=(DataServerFailureSpec(at_s=600.0, data_server=0, repair_s=draw(_or_none(1e4))),)
+        failures=(
+            DataServerFailureSpec(
+                at_s=7.0 if slow else 600.0, data_server=0, repair_s=draw(_or_none(9.0 if slow else 1e4))
+            ),
+        )
         if fails
         else (),
     )
 
 
 @st.composite
-def _tiered_storages(draw: st.DrawFn, speeds: tuple[float, ...]) -> StorageSpec:
+def _tiered_storages(draw: st.DrawFn, speeds: tuple[float, ...], *, slow: bool) -> StorageSpec:
     store = ObjectStoreSpec(
         bandwidth_bytes_per_s=draw(_figures(*speeds)),
         requests_per_s=draw(_or_none(1e5)),
@@ -234,33 +281,43 @@ def _tiered_storages(draw: st.DrawFn, speeds: tuple[float, ...]) -> StorageSpec:
     )
     places = st.sampled_from(("shared", "object", "local"))
     datasets = {
-        f"dataset-{n}": DatasetSpec(size_bytes=draw(_figures(1e9, 1e6)), place=draw(places))
+        f"dataset-{n}": DatasetSpec(size_bytes=draw(_figures(1e9, 1e8, 1e6)), place=draw(places))
         for n in range(draw(st.integers(0, 3)))
     }
+    free = draw(_figures(4e12, 1e9, 1e7) if slow else _figures(4e12, 1e10))
     read_from_afar = any(dataset.place != "local" for dataset in datasets.values())
     feed = draw(st.sampled_from(("shared", "local", "cached")))
     where = draw(st.sampled_from(("node", "shared")))
     cache = CacheSpec(
         where=where,
         policy=draw(st.sampled_from(("no_eviction", "lru"))),
-        capacity_bytes=draw(_figures(1e9, 1e6)) if where == "shared" else draw(_or_none(1e9, 1e6)),
-        prefetch_bytes=draw(_or_none(1e8)),
+        capacity_bytes=draw(_figures(1e9, 1e6)) if where == "shared" else draw(_or_none(min(1e9, free), 1e6)),
+        prefetch_bytes=draw(_or_none(1e8, 0.0)),
         cold=draw(st.booleans()),
     )
+    shared = draw(_shared_file_systems(speeds, slow=slow))
+    if slow and draw(st.booleans()):
+        room = _stored(datasets, "shared") + draw(_figures(1e9, 1e7))
+        shared = shared.model_copy(update={"capacity_bytes": room * stored_per_byte(shared.redundancy)})
     return StorageSpec(
-        shared=draw(_shared_file_systems(speeds)),
+        shared=shared,
         local=LocalDiskSpec(
             bandwidth_bytes_per_s=draw(_figures(6e9, speeds[-1])),
             write_bandwidth_bytes_per_s=draw(_or_none(3e9)),
             read_operations_per_s=draw(_or_none(1e6)),
             write_operations_per_s=draw(_or_none(1e5)),
-            capacity_bytes=draw(_figures(4e12, 1e10)),
+            capacity_bytes=free + _stored(datasets, "local"),
         ),
         object_store=store,
         feed=feed,
         cache=cache if (feed == "cached" or read_from_afar) and draw(st.booleans()) else None,
         datasets=datasets,
     )
+
+
+def _stored(datasets: dict[str, DatasetSpec], place: str) -> float:
+    """Return the bytes of the datasets that lie in a place."""
+    return sum(dataset.size_bytes for dataset in datasets.values() if dataset.place == place)
 
 
 @st.composite

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from dcsim.policies import known_policies
 from dcsim.spec.policy import PolicyChoice, PolicySpec
+from dcsim.spec.preemption import PreemptionSpec
 from dcsim.spec.scenario import Scenario
+from dcsim.testing.strategies.checkpointing import checkpoints
 from dcsim.testing.strategies.facilities import (
     clusters,
     coolings,
@@ -32,6 +36,7 @@ def scenarios(
     max_jobs: int = 8,
     default_facility: bool = False,
     policies: bool = True,
+    tiers: bool = False,
 ) -> Scenario:
     """Draw a whole scenario that `dcsim.simulate` can run, with the built-in cost profiles.
 
@@ -41,9 +46,11 @@ def scenarios(
         max_jobs: most jobs, >= 1.
         default_facility: power chain, cooling, weather, grid, network and storage by default.
         policies: draw policies from the registry; else fifo, first_fit, none.
+        tiers: storage with data servers, an object store, caches and named data sets, and checkpoints as bytes
+            on it.
     """
     cluster = draw(clusters(max_servers=max_servers))
-    parts = (
+    parts: dict[str, Any] = (
         {}
         if default_facility
         else {
@@ -55,6 +62,11 @@ def scenarios(
             "grid": draw(grids()),
         }
     )
+    if tiers:
+        parts["storage"] = storage = draw(storages(starved=False, tiers=True))
+        parts["checkpoints"] = draw(st.none() | checkpoints(storage))
+        parts["preemption"] = PreemptionSpec(checkpoint_interval_s=draw(st.sampled_from((None, 3_600.0))))
+    named = tuple(parts["storage"].datasets) if tiers else ()
     if policies:
         ordering, placement, energy = (
             PolicyChoice(name=draw(st.sampled_from(sorted(set(known_policies(kind)) - _NOT_DRAWN))))
@@ -70,6 +82,6 @@ def scenarios(
         name="drawn",
         seed=draw(st.integers(0, 3)),
         cluster=cluster,
-        workload=draw(generated_workloads(cluster, max_jobs=max_jobs)),
+        workload=draw(generated_workloads(cluster, max_jobs=max_jobs, datasets=named)),
         **parts,
     )

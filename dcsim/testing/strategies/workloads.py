@@ -14,6 +14,7 @@ from dcsim.workload.jobs import JobTable, empty_jobs, job_table
 from dcsim.workload.profile import (
     CollectiveTraffic,
     CostProfile,
+    DimensionTraffic,
     EnergyMeasurement,
     MeasuredPoint,
     Provenance,
@@ -88,6 +89,8 @@ def job_tables(
     types: bool = True,
     rules: bool = False,
     limits: bool = False,
+    datasets: tuple[str, ...] = (),
+    divided: bool = False,
 ) -> JobTable:
     """Draw a job table, each of whose jobs fits the empty `cluster`.
 
@@ -105,6 +108,8 @@ def job_tables(
         rules: jobs may have priorities and deadlines, be elastic, belong to an array of limited width, and
             wait for others.
         limits: jobs may have wall-time limits, so that not all may complete.
+        datasets: data sets of the scenario that jobs may name.
+        divided: gangs may divide their model over tensors and stages, and share optimizer and parameters.
     """
     count = draw(st.integers(min_jobs, max_jobs))
     if count == 0:
@@ -123,9 +128,12 @@ def job_tables(
             "tenant": draw(st.sampled_from(("ann", "bob"))),
         }
         row |= draw(_job(cluster, max_duration_s, profiles, plain=plain, types=types))
+        if datasets:
+            row["dataset"] = draw(st.sampled_from(("", *datasets)))
         if limits:
             row["time_limit_s"] = float(draw(st.one_of(st.just(math.nan), st.integers(1, max_duration_s))))
-        rows.append(row | (draw(_rules(row, max_submit_s + max_duration_s)) if rules else {}))
+        row |= draw(_rules(row, max_submit_s + max_duration_s)) if rules else {}
+        rows.append(row | ({"parallelism": draw(_layouts(row))} if divided else {}))
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
     after = draw(_dependencies(count)) if rules else None
     return job_table(**columns, after=after)
@@ -153,6 +161,23 @@ def _rules(draw: st.DrawFn, row: dict[str, Any], latest_s: int) -> dict[str, Any
 
 
 @st.composite
+def _layouts(draw: st.DrawFn, row: dict[str, Any]) -> str:
+    """Draw how a gang divides its model: at any width if it is elastic."""
+    width, elastic = row["accelerators"], bool(row.get("max_accelerators", 0))
+    if width == 0 or row["accelerator_share"] < 1.0:
+        return ""
+    stage = draw(st.integers(0, 3))
+    words = [f"zero_stage={stage}"] if stage else []
+    for name, degree in (("tensor", draw(st.sampled_from((1, 2, 4)))), ("pipeline", draw(st.integers(1, 3)))):
+        if not elastic and degree > 1 and width % degree == 0:
+            width //= degree
+            words.append(f"{name}={degree}")
+    if draw(st.booleans()):
+        words.append("micro_batches=4")
+    return " ".join(words)
+
+
+@st.composite
 def _dependencies(draw: st.DrawFn, count: int) -> dict[str, tuple[str, ...]]:
     """Draw who waits for whom: some jobs for one before them in the table."""
     after: dict[str, tuple[str, ...]] = {}
@@ -169,6 +194,7 @@ def generated_workloads(
     *,
     max_jobs: int = 8,
     profiles: tuple[str, ...] = _BUILT_IN,
+    datasets: tuple[str, ...] = (),
 ) -> GeneratedWorkloadSpec:
     """Draw a workload to be generated, with gangs that fit the empty `cluster`.
 
@@ -177,6 +203,7 @@ def generated_workloads(
         cluster: has accelerators.
         max_jobs: most jobs, >= 1.
         profiles: names of cost profiles, the built-in ones by default.
+        datasets: data sets of the scenario that kinds of jobs may name.
     """
     pools = _pools(cluster)
     widest = max(sum(sizes) for sizes in pools.values())
@@ -189,6 +216,7 @@ def generated_workloads(
         JobKindSpec,
         profile=st.sampled_from(profiles),
         widths=widths,
+        dataset=st.sampled_from((None, *datasets)),
         deferrable_fraction=st.sampled_from((0.0, 0.5, 1.0)),
         slack_s=st.sampled_from((0.0, 3600.0)),
     )
@@ -207,13 +235,16 @@ def generated_workloads(
 
 
 @st.composite
-def cost_profiles(draw: st.DrawFn, *, name: str = "drawn", device: str = "A100-80") -> CostProfile:
+def cost_profiles(
+    draw: st.DrawFn, *, name: str = "drawn", device: str = "A100-80", divided: bool = False
+) -> CostProfile:
     """Draw a cost profile that contradicts neither itself nor the peak of its device.
 
     Args:
         draw: given by Hypothesis.
         name: of the profile.
         device: hardware-catalogue name of what it was measured on.
+        divided: its exchange may hide behind computing, and tensors and stages exchange activations.
     """
     overhead_s = draw(st.sampled_from((0.5, 0.0, 0.001)))
     per_sample_s = draw(st.sampled_from((0.25, 0.01)))
@@ -248,7 +279,7 @@ def cost_profiles(draw: st.DrawFn, *, name: str = "drawn", device: str = "A100-8
         checkpoint_bytes=4.0 * parameters,
         dataset_bytes=draw(st.sampled_from((0.0, 1e6, 1e9))),
         memory_bytes_per_device=4.0 * parameters,
-        collectives=CollectiveTraffic(all_reduce_bytes=4.0 * parameters + 4.0, all_reduce_count=1),
+        collectives=draw(_collectives(4.0 * parameters + 4.0, divided=divided)),
         points=(point,),
         fit=StepTimeFit(
             overhead_s=overhead_s,
@@ -263,6 +294,29 @@ def cost_profiles(draw: st.DrawFn, *, name: str = "drawn", device: str = "A100-8
         ),
         energy=EnergyMeasurement(energy_per_step_j=None, method="not measured: drawn"),
         provenance=_PROVENANCE,
+    )
+
+
+@st.composite
+def _collectives(draw: st.DrawFn, reduced_bytes: float, *, divided: bool) -> CollectiveTraffic:
+    if not divided:
+        return CollectiveTraffic(all_reduce_bytes=reduced_bytes, all_reduce_count=1)
+    overlaps = st.sampled_from((0.0, 0.3, 1.0))
+    parallel = (
+        DimensionTraffic(
+            dimension="tensor",
+            collective="all_reduce",
+            bytes_per_sample=draw(st.sampled_from((0.0, 1e4))),
+            messages_per_step=draw(st.integers(1, 5)),
+            overlap_fraction=draw(overlaps),
+        ),
+        DimensionTraffic(dimension="pipeline", collective="send_recv", bytes_per_sample=1e3),
+    )
+    return CollectiveTraffic(
+        all_reduce_bytes=reduced_bytes,
+        all_reduce_count=draw(st.integers(1, 3)),
+        overlap_fraction=draw(overlaps),
+        parallel=parallel,
     )
 
 
@@ -284,14 +338,15 @@ _PROVENANCE = Provenance(
 
 
 def loaded_profiles(
-    *, name: str = "drawn", device: str = "A100-80"
+    *, name: str = "drawn", device: str = "A100-80", divided: bool = False
 ) -> st.SearchStrategy[dict[str, LoadedProfile]]:
     """Draw {name: profile} as `dcsim.simulate` takes it in `profiles`.
 
     Args:
         name: of the profile.
         device: hardware-catalogue name of what it was measured on.
+        divided: as `cost_profiles`.
     """
-    return cost_profiles(name=name, device=device).map(
+    return cost_profiles(name=name, device=device, divided=divided).map(
         lambda profile: {name: LoadedProfile(profile, "0" * 64, Path(f"{name}.json"))}
     )

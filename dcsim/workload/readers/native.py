@@ -209,11 +209,12 @@ def _flag_jobs(rows: Rows) -> None:
     wrong = elastic & ~((least >= 1) & (least <= numbers["accelerators"]) & (numbers["accelerators"] <= most))
     rows.flag(wrong, "min_accelerators", "1 <= min_accelerators <= accelerators <= max_accelerators")
     rows.flag(elastic & shared, "accelerator_share", "1 where elastic")
-    undivided = [
-        not divides(text, width)
-        for text, width in zip(texts["parallelism"], numbers["accelerators"].tolist(), strict=True)
-    ]
-    expected = "degrees such as tensor=8 pipeline=4 whose product divides the accelerators"
+    # An elastic gang may be given any width.
+    widths = np.where(elastic, 1.0, numbers["accelerators"]).tolist()
+    undivided = [not divides(text, width) for text, width in zip(texts["parallelism"], widths, strict=True)]
+    expected = (
+        "degrees such as tensor=8 pipeline=4 whose product divides the accelerators; none where elastic"
+    )
     rows.flag(np.array(undivided, dtype=bool), "parallelism", expected)
     _flag_arrays(rows)
 
