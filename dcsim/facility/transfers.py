@@ -11,17 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 from typing import cast
 
-from dcsim.facility.sharing import Flow, FlowGroup, SharedLinks
+from dcsim.facility.sharing import Flow, FlowGroup, SharedLinks, WatchedLink
 
 __all__ = ["LinkChange", "Moved", "Transfer", "finish_times_s", "move"]
 
 _SAME_INSTANT_ULPS = 4
 """Times that are the same by arithmetic differ in their last bits."""
 
-_PARTS = 2.0**60
+_PART, _PARTS = 2.0**-60, 2.0**60
 """Bytes are counted in whole parts: a clock that ran for long still knows a short transfer exactly."""
 
 
@@ -99,38 +99,67 @@ def move(
     run = _Run(capacity_bytes_per_s, transfers, changes)
     while run.step():
         pass
-    return Moved(run.ends_s, run.carried_bytes())
+    return Moved(run.ends_s, run.link_bytes())
+
+
+class _Move:
+    """A transfer under way."""
+
+    __slots__ = ("flow", "group", "joined", "lane", "moved_bytes", "number", "share", "target")
+
+    def __init__(self, number: int, transfer: Transfer) -> None:
+        self.number = number
+        self.share = transfer.share
+        self.flow = Flow.over(self, transfer.cap_bytes_per_s, transfer.uses, transfer.share)
+        self.group: FlowGroup | None = None
+        """Whose user it is."""
+        self.lane: _Lane | None = None
+        self.joined = 0
+        """Where the clock of its lane stood when it came into it."""
+        self.target = int(transfer.size_bytes / transfer.share * _PARTS)
+        """Where the clock of its lane will stand when it ends."""
+        self.moved_bytes = 0.0
+        """In the lanes that it has left."""
 
 
 class _Lane:
-    """Transfers that have one rate: those of a group of flows, or one that nothing holds back."""
+    """Transfers that one link holds back, or one that moves at its cap: rate over share is the same for all.
 
-    __slots__ = ("called_s", "count", "ends_s", "group", "moved", "queue", "rate", "sent", "since_s", "uses")
+    A lane keeps one clock for all of them (virtual time: Demers, Keshav, Shenker, SIGCOMM 1989); a transfer
+    only knows where the clock will stand when it ends.
+    """
 
-    def __init__(self, group: FlowGroup | None, uses: Sequence[tuple[int, float]], now_s: float) -> None:
-        self.group = group
-        self.uses = uses
-        self.rate = 0.0
+    __slots__ = ("called_s", "clock", "count", "ends_s", "level", "link", "queue", "since_s")
+
+    def __init__(self, link: WatchedLink | None, level: float, now_s: float) -> None:
+        self.link = link
+        self.level = level
+        """Bytes/s a share."""
         self.since_s = now_s
-        self.moved = 0
-        """Parts that each transfer moved that has been in it all the time."""
-        self.sent = 0
-        """Parts that all its transfers moved in it."""
+        self.clock = 0
+        """Parts that a transfer of share 1 moved that has been in it all the time."""
         self.count = 0
-        self.queue: list[tuple[int, int]] = []
-        """(what `moved` is when it ends, transfer), some of them long gone."""
+        self.queue: list[tuple[int, int, _Move]] = []
+        """(clock when it ends, number, transfer), some of them long gone."""
         self.ends_s = math.inf
         self.called_s = math.inf
         """When the lane is looked at next."""
 
     def advance(self, now_s: float) -> None:
-        """Move all bytes up to now at the old rate."""
+        """Move all bytes up to now at the old level."""
         elapsed_s = now_s - self.since_s
         if elapsed_s > 0.0:
-            step = int(self.rate * elapsed_s * _PARTS)
-            self.moved += step
-            self.sent += step * self.count
+            self.clock += int(self.level * elapsed_s * _PARTS)
             self.since_s = now_s
+
+    def first(self) -> tuple[int, int, _Move]:
+        """Return (clock then, number, transfer) of the next end; the lane is not empty."""
+        queue = self.queue
+        while True:
+            target, _, move = queue[0]
+            if move.lane is self and move.target == target:
+                return queue[0]
+            heappop(queue)
 
 
 class _Run:
@@ -148,24 +177,24 @@ class _Run:
         self._links = SharedLinks(capacity_bytes_per_s)
         self._now_s = 0.0
         self.ends_s = [math.inf] * len(transfers)
+        self.moved_bytes = [0.0] * len(transfers)
         starts = [(t.start_s + t.latency_s, number) for number, t in enumerate(transfers)]
         self._starts = sorted(starts, reverse=True)
         self._changes = sorted(changes, key=lambda change: change.time_s)[::-1]
-        self._flows: dict[int, Flow] = {}
-        self._target = [0] * len(transfers)
-        """Of those in a lane: what the lane will have moved when they end."""
-        self._lane: list[_Lane | None] = [None] * len(transfers)
-        self._lanes: dict[FlowGroup, _Lane] = {}
+        self._moves: dict[_Move, None] = {}
+        self._started: list[_Move] = []
+        """At this instant."""
         self._stale: dict[_Lane, None] = {}
         """Lanes to be planned anew at the end of the instant."""
         self._calls: list[tuple[float, int, _Lane]] = []
         self._serial = 0
-        self._carried = [0.0] * len(self._links.capacity)
+
+    # -- instants ----------------------------------------------------------------------------------
 
     def step(self) -> bool:
         """Go to the next instant at which anything happens; returns False when nothing will."""
-        starts, changes, calls = self._starts, self._changes, self._calls
-        now_s = calls[0][0] if calls else math.inf
+        starts, changes = self._starts, self._changes
+        now_s = self._first_end_s()
         if starts and starts[-1][0] < now_s:
             now_s = starts[-1][0]
         if changes and changes[-1].time_s < now_s:
@@ -174,140 +203,165 @@ class _Run:
             return False
         self._now_s = now_s
         until_s = now_s + _SAME_INSTANT_ULPS * math.ulp(now_s)
-        while calls and calls[0][0] <= until_s:
-            self._call(until_s)
+        while self._first_end_s() <= until_s:
+            self._end(heappop(self._calls)[2], until_s)
         while changes and changes[-1].time_s <= until_s:
             change = changes.pop()
             self._links.set_capacity(change.link, change.capacity_bytes_per_s)
-        started = []
         while starts and starts[-1][0] <= until_s:
-            start_s, number = starts.pop()
-            if self._transfers[number].size_bytes > 0.0:
-                started.append(self._start(number))
-            else:
-                self.ends_s[number] = start_s
-        self._settle(started)
+            self._start(*starts.pop())
+        self._settle()
         return True
 
-    def _start(self, number: int) -> Flow:
-        transfer = self._transfers[number]
-        flow = Flow.over(number, transfer.cap_bytes_per_s, transfer.uses, transfer.share)
-        self._flows[number] = flow
-        self._links.add(flow)
-        self._target[number] = int(transfer.size_bytes * _PARTS)
-        return flow
+    def _first_end_s(self) -> float:
+        """Return when the next transfer ends; lanes that slowed down since they were called are called again."""
+        calls = self._calls
+        while calls:
+            called_s, serial, lane = calls[0]
+            if called_s == lane.ends_s:
+                return called_s
+            if called_s == lane.called_s and lane.ends_s < math.inf:
+                lane.called_s = lane.ends_s
+                heapreplace(calls, (lane.ends_s, serial, lane))
+            else:
+                if called_s == lane.called_s:
+                    lane.called_s = math.inf
+                heappop(calls)
+        return math.inf
 
-    def _settle(self, started: list[Flow]) -> None:
+    def _start(self, start_s: float, number: int) -> None:
+        transfer = self._transfers[number]
+        if transfer.size_bytes <= 0.0:
+            self.ends_s[number] = start_s
+            return
+        move = _Move(number, transfer)
+        self._links.add(move.flow)
+        self._moves[move] = None
+        self._started.append(move)
+
+    def _end(self, lane: _Lane, until_s: float) -> None:
+        """Take out the first transfer of a lane, and all that end with it."""
+        lane.called_s = math.inf
+        lane.advance(self._now_s)
+        together = lane.clock + int(lane.level * (until_s - self._now_s) * _PARTS)
+        _, number, move = lane.first()
+        ends_s = lane.ends_s
+        while True:
+            self.ends_s[number] = ends_s
+            if move.group is not None:
+                del move.group.users[move]
+            self._links.remove(move.flow)
+            self._leave(move, lane)
+            self.moved_bytes[number] = move.moved_bytes
+            del self._moves[move]
+            if not lane.count:
+                break
+            target, number, move = lane.first()
+            if target > together:
+                break
+        lane.ends_s = math.inf
+
+    def _settle(self) -> None:
         """Share the links anew and plan whom that concerns."""
-        regrouped, changed = self._links.settle()
-        for flow in started:
-            self._put(flow)
+        regrouped, _ = self._links.settle()
+        for move in self._started:
+            if move.flow.group is None:
+                self._put(move)
+        self._started.clear()
         for flow in regrouped:
-            self._put(flow)
-        stale, lanes = self._stale, self._lanes
-        for group in changed:
-            lane = lanes.get(group)
-            if lane is not None:
-                stale[lane] = None
+            self._put(cast("_Move", flow.owner))
+        wave, stale = self._links.wave, self._stale
+        for group in wave.moved:
+            for move in group.users:
+                self._put(move)
+        for link in wave.settled:
+            if link.user is not None:
+                stale[link.user] = None
         for lane in stale:
             self._plan(lane)
         stale.clear()
 
-    def _put(self, flow: Flow) -> None:
-        """Put a transfer in the lane of its flow's group."""
-        number = cast("int", flow.owner)
-        group, old, now_s = flow.group, self._lane[number], self._now_s
+    # -- lanes -------------------------------------------------------------------------------------
+
+    def _put(self, move: _Move) -> None:
+        """Put a transfer in the lane of whatever holds it back now."""
+        flow, old = move.flow, move.lane
+        group = flow.group
+        if group is not move.group:
+            if move.group is not None:
+                del move.group.users[move]
+            if group is not None:
+                group.users[move] = None
+            move.group = group
+        link = None if group is None else group.bottleneck
         if old is not None:
-            if old.group is group:
+            if old.link is link:
                 return
-            old.advance(now_s)
-            self._target[number] -= old.moved
-            self._leave(old)
-        lane = self._lanes.get(group) if group is not None else None
+            old.advance(self._now_s)
+            move.target -= old.clock
+            self._leave(move, old)
+        lane = None if link is None else link.user
         if lane is None:
-            lane = _Lane(group, self._transfers[number].uses, now_s)
-            if group is None:
-                lane.rate = flow.rate
-            else:
-                self._lanes[group] = lane
-        lane.advance(now_s)
-        self._lane[number] = lane
-        self._target[number] += lane.moved
-        heappush(lane.queue, (self._target[number], number))
+            lane = _Lane(link, flow.rate / flow.share, self._now_s)
+            if link is not None:
+                link.user = lane
+        else:
+            lane.advance(self._now_s)
         lane.count += 1
         self._stale[lane] = None
+        move.lane = lane
+        move.joined = lane.clock
+        move.target += lane.clock
+        heappush(lane.queue, (move.target, move.number, move))
 
-    def _leave(self, lane: _Lane) -> None:
-        """Take one transfer out of a lane that stands at now."""
+    def _leave(self, move: _Move, lane: _Lane) -> None:
+        """Take a transfer out of a lane that stands at now."""
+        move.moved_bytes += (lane.clock - move.joined) * _PART * move.share
+        move.lane = None
         lane.count -= 1
         if lane.count:
             self._stale[lane] = None
             return
-        if lane.group is not None:
-            del self._lanes[lane.group]
+        if lane.link is not None:
+            lane.link.user = None
         self._stale.pop(lane, None)
-        lane.called_s = math.inf
-        sent_bytes = lane.sent / _PARTS
-        for link, weight in lane.uses:
-            self._carried[link] += weight * sent_bytes
-
-    def _first(self, lane: _Lane) -> tuple[int, int]:
-        """Return (what the lane has moved then, transfer) of the next end; the lane is not empty."""
-        queue = lane.queue
-        while self._lane[queue[0][1]] is not lane or self._target[queue[0][1]] != queue[0][0]:
-            heappop(queue)
-        return queue[0]
+        lane.ends_s = math.inf
 
     def _plan(self, lane: _Lane) -> None:
-        """Take the rate a lane has now, and have it called when its first transfer ends."""
-        lane.advance(self._now_s)
-        if lane.group is not None:
-            lane.rate = lane.group.rate
-        if lane.rate <= 0.0:
+        """Take the level a lane has now, and have it called when its first transfer ends."""
+        now_s = self._now_s
+        elapsed_s = now_s - lane.since_s
+        if elapsed_s > 0.0:
+            lane.clock += int(lane.level * elapsed_s * _PARTS)
+            lane.since_s = now_s
+        if lane.link is not None:
+            lane.level = lane.link.level
+        if lane.level <= 0.0:
             lane.ends_s = math.inf
             return
-        left = max(0, self._first(lane)[0] - lane.moved) / _PARTS
-        lane.ends_s = self._now_s + left / lane.rate
-        if lane.ends_s < lane.called_s:
-            self._push(lane)
+        target, _, move = lane.queue[0]
+        if move.lane is not lane or move.target != target:
+            target = lane.first()[0]
+        left = target - lane.clock
+        lane.ends_s = ends_s = now_s + left * _PART / lane.level if left > 0 else now_s
+        if ends_s < lane.called_s:
+            lane.called_s = ends_s
+            self._serial += 1
+            heappush(self._calls, (ends_s, self._serial, lane))
 
-    def _push(self, lane: _Lane) -> None:
-        lane.called_s = lane.ends_s
-        self._serial += 1
-        heappush(self._calls, (lane.called_s, self._serial, lane))
+    # -- what was moved ----------------------------------------------------------------------------
 
-    def _call(self, until_s: float) -> None:
-        """Look at the lane that is called next: its first transfer ends, or its rate has fallen since."""
-        called_s, _, lane = heappop(self._calls)
-        if called_s != lane.called_s:
-            return
-        lane.called_s = math.inf
-        if lane.ends_s > until_s:
-            if lane.ends_s < math.inf:
-                self._push(lane)
-            return
-        lane.advance(self._now_s)
-        together = lane.moved + int(lane.rate * (until_s - self._now_s) * _PARTS)
-        number = self._first(lane)[1]
-        while True:
-            self.ends_s[number] = lane.ends_s
-            self._lane[number] = None
-            self._links.remove(self._flows.pop(number))
-            self._leave(lane)
-            if not lane.count:
-                return
-            target, number = self._first(lane)
-            if target > together:
-                return
-
-    def carried_bytes(self) -> list[float]:
+    def link_bytes(self) -> list[float]:
         """Return (L,) what each link carried until now."""
-        carried = list(self._carried)
-        open_lanes = {lane: None for lane in self._lane if lane is not None}
-        for lane in open_lanes:
-            lane.advance(self._now_s)
-            for link, weight in lane.uses:
-                carried[link] += weight * (lane.sent / _PARTS)
+        for move in self._moves:
+            if move.lane is not None:
+                move.lane.advance(self._now_s)
+                so_far = (move.lane.clock - move.joined) * _PART * move.share
+                self.moved_bytes[move.number] = move.moved_bytes + so_far
+        carried = [0.0] * len(self._links.capacity)
+        for transfer, moved_bytes in zip(self._transfers, self.moved_bytes, strict=True):
+            for link, weight in transfer.uses:
+                carried[link] += weight * moved_bytes
         return carried
 
 

@@ -65,8 +65,7 @@ class Attempts:
         on_requeue: Callable[[int], object],
         on_sleep: Callable[[], object],
     ) -> None:
-        inputs = record.inputs
-        self._inputs = inputs
+        self._inputs = inputs = record.inputs
         self._engine = engine
         self._record = record
         self._placer = placer
@@ -104,10 +103,8 @@ class Attempts:
         """Steps of each job that a new attempt has to do."""
         jobs = inputs.jobs
         self._limit_s = array("d", jobs.time_limit_s.tobytes())
-        self._limited = inputs.scenario.preemption.enforce_time_limits and bool(
-            (jobs.time_limit_s > 0.0).any()
-        )
         self._costs = inputs.scenario.preemption
+        self._limited = self._costs.enforce_time_limits and bool((jobs.time_limit_s > 0.0).any())
         self._tenant = array("q", jobs.tenant.tobytes())
         neighbours = Neighbours(inputs)
         self._neighbours = neighbours if neighbours.applies else None

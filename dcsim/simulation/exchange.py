@@ -42,6 +42,12 @@ class ExchangePart:
     overlap_fraction: float
     """Part of the time of computing behind which it may hide."""
 
+    @property
+    def alone_bytes_per_s(self) -> float:
+        """As fast as it goes with nobody else on links as they were built."""
+        bytes_s = self.alone_s - self.latency_s
+        return self.reference_bytes / bytes_s if bytes_s > 0.0 else math.inf
+
 
 @dataclass(frozen=True, eq=False)
 class Exchange:

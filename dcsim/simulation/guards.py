@@ -160,10 +160,11 @@ def _attempt_faults(run: RunRecord, log: Arrays, end_s: float) -> Iterator[str]:
     # Who has no traffic, no neighbours and no rounds of whole steps runs at its own rate or not at all.
     alone = (np.array(run.network_bytes) + np.array(run.input_bytes) == 0.0) & (jobs.accelerator_share == 1.0)
     alone &= not getattr(run.inputs.policies.ordering, "whole_steps", False)
-    if any(run.inputs.links.fabric_bound):  # whoever exchanges inside a server may have to share that
+    # Whoever exchanges inside a server may have to share that; who waits for its first input, or was cut off, has
+    # traffic though nothing of it arrived.
+    network, steps = run.inputs.network, run.inputs.scenario.network.traffic == "steps"
+    if any(run.inputs.links.fabric_bound) or network.events or steps:
         alone &= jobs.profile < 0
-    # Who waits for its first input, or is cut off, has traffic though nothing of it has arrived.
-    alone &= (jobs.profile < 0) | (np.array(run.steps_done) > 0.0)
     rounding = _TOLERANCE * np.maximum(held, 1.0) + 1e-12 * end_s * np.maximum(jobs.accelerators, 1)
     yield from _named(
         {

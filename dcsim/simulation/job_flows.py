@@ -19,6 +19,11 @@ __all__ = ["JobFlows"]
 
 Uses = Sequence[tuple[int, float]]
 
+_USES_KEPT = 3
+"""Sets of uses a job is known by: its exchange, that inside its servers, its input."""
+_PLANS_KEPT = 10_000
+"""Plans as fed that are kept, so that equal jobs have one; hits of a cache that changes make ever new ones."""
+
 
 @dataclass(slots=True)
 class _Reading:
@@ -61,38 +66,56 @@ class JobFlows:
         """Find what a job uses from now on, and make its flows; it must have stopped working."""
         self._split(running)
         running.network = running.feed = None
-        running.feed_uses, told = (), []
-        plan, tenant, share = running.plan, running.tenant, running.share
-        exchange = running.exchange
-        if exchange is not None:
-            uses, reference = exchange.together
-            if uses and plan.network_bytes_per_step > 0.0:
-                ratio = reference / plan.network_bytes_per_step * running.step_ratio
-                if ratio != 1.0:
-                    uses = tuple([(link, weight * ratio) for link, weight in uses])
-                told.append((self._traffic.uses(uses, tenant), plan.network_bytes_per_step))
-                if self._contention:
-                    running.network = _flow(running, plan.network_bytes_per_step * plan.rate, uses, share)
-            inside, size = exchange.inside
-            if inside:
-                told.append((self._traffic.uses(inside, tenant), size * running.step_ratio))
-        if plan.stream_bytes_per_step > 0.0:
-            self._prepare_feed(running, told, tenant, share)
-        running.told = told
+        running.feed_uses, running.feed_lag_s = (), 0.0
+        running.plan, fed = running.ample, []
+        if running.ample.stream_bytes_per_step > 0.0:
+            fed = self._prepare_feed(running)
+        running.told = [*self._prepare_exchange(running), *fed]
 
-    def _prepare_feed(
-        self, running: RunningJob, told: list[tuple[int, float]], tenant: int, share: float
-    ) -> None:
+    def _prepare_exchange(self, running: RunningJob) -> list[tuple[int, float]]:
+        """Make the flow of what a gang exchanges as fast as its input lets it; returns what is told of it."""
+        plan, exchange = running.plan, running.exchange
+        told: list[tuple[int, float]] = []
+        if exchange is None:
+            return told
+        uses, reference = exchange.together
+        if uses and plan.network_bytes_per_step > 0.0:
+            ratio = reference / plan.network_bytes_per_step * running.step_ratio
+            if ratio != 1.0:
+                uses = tuple([(link, weight * ratio) for link, weight in uses])
+            told.append((self._number(running, uses), plan.network_bytes_per_step))
+            if self._contention:
+                demand = plan.network_bytes_per_step * plan.rate
+                running.network = _flow(running, demand, uses, running.share)
+        inside, size = exchange.inside
+        if inside:
+            told.append((self._number(running, inside), size * running.step_ratio))
+        return told
+
+    def _prepare_feed(self, running: RunningJob) -> list[tuple[int, float]]:
+        """Make the flow of a job's input, and its plan as that lets it be; returns what is told of it."""
         feed = self._feeds.of(running.index)
         hit = self._hits(running, feed)
         uses = self._feed_uses(running, feed, hit)
         running.feed_uses = uses
         running.feed_cap_bytes_per_s = cap = self._cap_bytes_per_s(running, feed, hit)
         running.plan = plan = self._as_fed(running.ample, cap, uses)
-        running.feed_lag_s = 0.0 if plan is running.ample else 1.0 / plan.rate - 1.0 / running.ample.rate
-        told.append((self._traffic.uses(uses, tenant), plan.stream_bytes_per_step))
+        if plan is not running.ample:
+            running.feed_lag_s = 1.0 / plan.rate - 1.0 / running.ample.rate
         if self._contention:
-            running.feed = _flow(running, plan.stream_bytes_per_step * plan.rate, uses, share)
+            running.feed = _flow(running, plan.stream_bytes_per_step * plan.rate, uses, running.share)
+        return [(self._number(running, uses), plan.stream_bytes_per_step)]
+
+    def _number(self, running: RunningJob, uses: Uses) -> int:
+        """Return the number under which the log of traffic knows some uses; a job that goes on with the same has one."""
+        kept = running.told_uses
+        for known, number in kept:
+            if known == uses:
+                return number
+        number = self._traffic.uses(uses, running.tenant)
+        kept.append((uses, number))
+        del kept[:-_USES_KEPT]
+        return number
 
     def _cap_bytes_per_s(self, running: RunningJob, feed: Feed, hit: Sequence[float]) -> float:
         """Return the most that its busiest server can read, however idle links are: what hits is not asked for."""
@@ -123,6 +146,8 @@ class JobFlows:
             return ample
         key = (id(ample), rate)
         if key not in self._fed:
+            if len(self._fed) >= _PLANS_KEPT:
+                self._fed.clear()
             self._fed[key] = (ample, replace(ample, rate=rate))
         return self._fed[key][1]
 
@@ -181,7 +206,7 @@ class JobFlows:
         wanted = max(plan.input_bytes_per_step * plan.rate / len(through), 1e-9)
         for server, _ in through:
             names = caches.join(server, feed.key, running.index, feed.size_bytes, wanted, len(through))
-            changed.update(self._stirred(server, names))
+            changed.update(self._reading(server, names))
         for server, _ in through:
             readers = self._readers.setdefault(self._cache_of(server), {})
             readers.setdefault(feed.key, {})[running] = None
@@ -207,14 +232,14 @@ class JobFlows:
             del readers[feed.key][running]
             if not readers[feed.key]:
                 del readers[feed.key]
-            changed.update(self._stirred(server, caches.leave(server, feed.key, running.index)))
+            changed.update(self._reading(server, caches.leave(server, feed.key, running.index)))
         return list(changed)
 
     def recached(self) -> list[RunningJob]:
         """Return the jobs whose hits changed because objects took room from their caches, or gave it back."""
         changed: dict[RunningJob, None] = {}
         for server, names in sorted(self._state.recached.items()):
-            changed.update(self._stirred(server, names))
+            changed.update(self._reading(server, names))
         self._state.recached.clear()
         return list(changed)
 
@@ -228,7 +253,7 @@ class JobFlows:
             return changed
         reading.left = left
         for server, part in self._through(running):
-            changed.update(self._stirred(server, caches.warmed(server, reading.feed.key, read * part)))
+            changed.update(self._reading(server, caches.warmed(server, reading.feed.key, read * part)))
         changed.pop(running, None)
         return changed
 
@@ -256,24 +281,13 @@ class JobFlows:
         caches = self._state.caches
         return server if caches is not None and caches.per_node else 0
 
-    def _stirred(self, server: int, names: Iterable[str]) -> dict[RunningJob, None]:
-        """Return whose flows are to be made anew after a change in a server's cache.
-
-        Those who read one of the data sets in `names`, for they hit otherwise now; and those who could bring
-        in more again, but are on a stretch that does not end with an epoch.
-        """
-        readers, caches = self._readers.get(self._cache_of(server), {}), self._state.caches
+    def _reading(self, server: int, names: Iterable[str]) -> dict[RunningJob, None]:
+        """Return who reads one of these data sets through a server's cache."""
+        readers = self._readers.get(self._cache_of(server), {})
         found: dict[RunningJob, None] = {}
         for name in names:
             found.update(readers.get(name, {}))
-        for name, there in readers.items():
-            if caches is not None and not caches.settled(server, name):
-                found.update(dict.fromkeys(job for job in there if self._reopens(job)))
         return found
-
-    def _reopens(self, running: RunningJob) -> bool:
-        """Return whether a job is on a stretch to its end, an epoch or more of it left when that was last counted."""
-        return running.later_steps == 0.0 and running.steps_left > self._joined[running].epoch
 
 
 def _flow(running: RunningJob, demand: float, uses: Uses, share: float) -> Flow:

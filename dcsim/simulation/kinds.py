@@ -54,9 +54,9 @@ class LogKind(IntEnum):
     KILL = 9
     """A job reached its wall-time limit, its resources are free [steps that count]."""
     RESTORE = 10
-    """A job loads its last checkpoint [s, how long that takes]."""
+    """A job starts up, or loads its last checkpoint [s, how long that takes; NaN where it reads bytes]."""
     CHECKPOINT = 11
-    """A job stops to write a checkpoint [s, how long that takes]."""
+    """A job stops to write a checkpoint [s, how long that takes; NaN where it writes bytes]."""
     CANCEL = 12
     """A job will never start, for one it waits for was not completed [row of that job]."""
     LINK = 13

@@ -83,6 +83,7 @@ class RunningJob:
         "target_steps",
         "tenant",
         "told",
+        "told_uses",
         "turn",
         "unsaved",
         "waking_servers",
@@ -161,6 +162,8 @@ class RunningJob:
         """Steps of its own width in one of those its work is counted in: not 1 where an elastic gang is resized."""
         self.told: Sequence[tuple[int, float]] = ()
         """(uses as the log of traffic knows them, bytes a step) of its flows."""
+        self.told_uses: list[tuple[Sequence[tuple[int, float]], int]] = []
+        """(uses, their number there) of late."""
         self.stretch_s = now_s
         """Since when it goes alone or with its bundle."""
         self.feed_cap_bytes_per_s = math.inf

@@ -74,6 +74,8 @@ class Saving:
         self._size = [self._bytes_of(profile) for profile in range(len(inputs.jobs.profile_names))]
         self._moves: dict[int, _Move] = {}
         """Row of a job -> what it writes or reads now."""
+        self._told: dict[RunningJob, tuple[list[tuple[int, float]], int]] = {}
+        """Who wrote or read of late -> the uses, and their number in the log of traffic."""
 
     def _bytes_of(self, profile: int) -> int:
         """Return the size of a checkpoint of a profile's jobs; 0: not known."""
@@ -156,6 +158,7 @@ class Saving:
 
     def drop(self, running: RunningJob) -> None:
         """Break off what a job writes or reads; a checkpoint that is not complete is none."""
+        self._told.pop(running, None)
         move = self._moves.pop(running.index, None)
         if move is None:
             return
@@ -193,7 +196,6 @@ class Saving:
         cap = self._inputs.storage.stream_cap_bytes_per_s(
             place, streams, write=not move.reads, reads_ahead=False
         )
-        tenant = int(self._inputs.jobs.tenant[move.running.index])
         move.transfer = self._transfers.begin(
             size_bytes,
             uses,
@@ -201,9 +203,16 @@ class Saving:
             cap_bytes_per_s=cap,
             latency_s=latency_s,
             share=self._inputs.network_share(move.running.index),
-            told=self._traffic.uses(uses, tenant),
+            told=self._number(move.running, uses),
             row=move.running.index,
         )
+
+    def _number(self, running: RunningJob, uses: list[tuple[int, float]]) -> int:
+        """Return the number under which the log of traffic knows some uses; equal ones one after the other have one."""
+        known = self._told.get(running)
+        if known is None or known[0] != uses:
+            known = self._told[running] = (uses, self._traffic.uses(uses, running.tenant))
+        return known[1]
 
     def _uses(self, move: _Move, streams: Streams) -> list[tuple[int, float]]:
         inputs, spec = self._inputs, self._inputs.scenario.checkpoints

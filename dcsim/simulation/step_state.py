@@ -176,7 +176,10 @@ class StepState:
             return self.counts
         computing_s = max(0.0, self.busy_until_s - now_s) if self.computing else 0.0
         left_s = max(computing_s, self._exchange_left_s(now_s, computing_s - self.hidden_s))
-        return min(self.counts, max(0.0, self.size * (1.0 - left_s / length_s) - self.before))
+        done = self.size * (1.0 - left_s / length_s)
+        if self.parts:  # no faster than its plan, whatever ways it has found since
+            done = min(done, (now_s - self.begun_s) / self.own_s(1.0))
+        return min(self.counts, max(0.0, done - self.before))
 
     def _exchange_left_s(self, now_s: float, until_begin_s: float) -> float:
         """Return how long the exchange would still take alone, from now on [s]."""

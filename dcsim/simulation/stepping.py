@@ -181,7 +181,7 @@ class Stepping:
             part.reference_bytes * scale * left_part,
             part.uses,
             lambda _: self._sent(state),
-            cap_bytes_per_s=part.cap_bytes_per_s,
+            cap_bytes_per_s=part.cap_bytes_per_s if self._transfers.shared else part.alone_bytes_per_s,
             latency_s=max(0.0, state.part_from_s + part.latency_s * scale - now_s),
             share=running.share,
             told=self._told(running, part.uses),

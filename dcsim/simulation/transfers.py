@@ -70,7 +70,7 @@ class Transfers:
     Args:
         engine: for the time and the calls at which they arrive.
         links: that they share with everybody else.
-        contention: whether they share them; else each has them to itself.
+        contention: whether they share them; else each has them to itself, as they were built.
         on_stretch: told of each stretch at one rate: (transfer, its start in s, bytes).
     """
 
@@ -89,6 +89,7 @@ class Transfers:
         self._fresh: list[Transfer] = []
         self._moving: dict[Transfer, None] = {}
         """Those on links."""
+        self.shared = contention
         self._alone = None if contention else tuple(links.capacity)
         """What links give each transfer as they were built, whatever befalls them; None: what they share."""
 

@@ -107,7 +107,14 @@ def test_reading_and_saving_jobs_keep_their_books(drawn):
         # Neither what counts when a job stops, nor what is safe while it goes on, is ever less than before.
         values = events["value"][(events["job"] == job) & counts]
         assert (np.diff(values) >= -1e-9).all()
+    _no_link_carries_more_than_it_can(result)
     _bytes_are_conserved(scenario, result)
+
+
+def _no_link_carries_more_than_it_can(result: Any) -> None:
+    links = result.links
+    most = result.listed_links.capacity_bytes_per_s[links["link"]] * links["duration_s"]
+    assert (links["bytes"] <= most * (1.0 + 1e-9) + 1e-3).all()
 
 
 @settings(max_examples=8)

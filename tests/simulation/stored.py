@@ -44,8 +44,8 @@ def periodic(interval_s: float | None = 10.0, **changes: Any) -> dict[str, Any]:
 def stepped(steps: float | Sequence[float], **columns: Any) -> JobTable:
     """Return jobs of the round profile: 1 s a step, four devices each unless said otherwise."""
     each = list(steps) if isinstance(steps, Sequence) else [steps]
-    columns = {"submit_s": [0.0] * len(each), "accelerators": 4, "profile": "round"} | columns
-    return job_table(steps=each, duration_s=math.nan, **columns)
+    usual: dict[str, Any] = {"submit_s": [0.0] * len(each), "accelerators": 4, "profile": "round"}
+    return job_table(steps=each, duration_s=math.nan, **(usual | columns))
 
 
 def simulated(scenario: Any, jobs: JobTable, **profile: Any) -> Any:

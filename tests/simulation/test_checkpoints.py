@@ -77,7 +77,11 @@ def test_staggered_bursts_do_not_coincide():
 
 
 def test_an_unsharded_checkpoint_leaves_by_one_server():
-    parts = {"servers": 2, "network": STAR, "storage": storage(shared={"bandwidth_bytes_per_s": 1e9})}
+    parts: dict[str, Any] = {
+        "servers": 2,
+        "network": STAR,
+        "storage": storage(shared={"bandwidth_bytes_per_s": 1e9}),
+    }
     jobs = stepped(15.0, accelerators=8)
     # 15 steps of 1 s and 1 s of exchange; the one checkpoint after 10 s leaves over one link, or over two.
     for sharded, pause_s in ((True, 2.5), (False, 5.0)):
@@ -87,7 +91,11 @@ def test_an_unsharded_checkpoint_leaves_by_one_server():
 
 
 def test_parts_are_as_large_as_what_each_server_holds():
-    parts = {"servers": 2, "network": STAR, "storage": storage(shared={"bandwidth_bytes_per_s": 1e9})}
+    parts: dict[str, Any] = {
+        "servers": 2,
+        "network": STAR,
+        "storage": storage(shared={"bandwidth_bytes_per_s": 1e9}),
+    }
     result = simulated(
         checkpointing(**parts, preemption=periodic(20.0)), stepped(15.0, accelerators=5)
     )  # 4 + 1 devices
@@ -200,6 +208,27 @@ def test_a_checkpoint_is_left_out_while_the_last_is_on_its_way():
         (31.0, "checkpoint", 0),
         (42.0, "end", 0),
     ]
+
+
+def test_what_is_safe_is_the_state_of_the_snapshot():
+    """Though the job's books are brought up to date before the bytes have arrived: an epoch ends meanwhile."""
+    store = {"bandwidth_bytes_per_s": 1e6, "latency_s": 0.0}
+    kept = storage(
+        shared={"bandwidth_bytes_per_s": 0.4e6},
+        object_store=store,
+        datasets={"a": {"size_bytes": 8e6}},
+        cache={"capacity_bytes": 8e6},
+    )
+    scenario = checkpointing(ASYNCHRONOUS | {"target": "object"}, storage=kept, preemption=periodic(16.0))
+    result = simulated(scenario, stepped(20.0, dataset="a"), input_bytes_per_sample=25_000.0)
+    # 2 s a step cold: copies 8 steps 16-17, on their way until 22. The epoch of 10 steps ends at 21.
+    assert log(result, LogKind.CHECKPOINT, LogKind.DURABLE, LogKind.END) == [
+        (16.0, "checkpoint", 0),
+        (22.0, "durable", 0),
+        (31.0, "end", 0),
+    ]
+    events = result.events
+    assert events["value"][events["kind"] == LogKind.DURABLE].tolist() == [8.0]
 
 
 def interrupted(at_s: float, checkpoints: dict[str, Any], on_preempt: str = "kill", **parts: Any) -> Any:
@@ -332,11 +361,31 @@ def test_a_gang_finds_a_part_on_its_own_disk():
     assert crossed["server 0 up"] == pytest.approx(100e6, rel=1e-9)
 
 
+def test_a_checkpoint_is_read_from_the_data_servers_it_lies_on():
+    """Written by one server, read by two: it is one file all the same."""
+    jobs = concat_jobs(
+        stepped(20.0, job_id=["a"], accelerators=8, priority=0.0),
+        job_table(submit_s=[10.0], duration_s=5.0, accelerators=8, job_id=["b"], priority=1.0),
+    )
+    shared = {"bandwidth_bytes_per_s": 4e6, "data_servers": 4, "stripe_count": 1}
+    scenario = checkpointing(
+        {"sharded": False},
+        servers=2,
+        storage=storage(shared=shared),
+        preemption=periodic(None),
+        policies=PRIORITY,
+    )
+    result = simulated(scenario, jobs)
+    assert result.jobs["checkpoint_s"][0] == result.jobs["restore_s"][0] == pytest.approx(5.0)
+    crossed = {name: size for name, size in bytes_by_link(result).items() if name.startswith("data server")}
+    assert list(crossed.values()) == [pytest.approx(2 * SIZE)]
+
+
 # -- room ----------------------------------------------------------------------------------------------
 
 
 def test_a_full_disk_is_an_event_and_the_older_checkpoint_stays():
-    parts = {"storage": storage(local={"bandwidth_bytes_per_s": 1e6, "capacity_bytes": 7e6})}
+    parts: dict[str, Any] = {"storage": storage(local={"bandwidth_bytes_per_s": 1e6, "capacity_bytes": 7e6})}
     result = interrupted(28.0, {"target": "local"}, **parts)
     # The first fits (10-15). The second (25) would need its room beside it: the job goes on at once, until 28.
     events = result.events
@@ -350,7 +399,7 @@ def test_a_full_disk_is_an_event_and_the_older_checkpoint_stays():
 
 
 def test_a_full_disk_when_a_job_has_to_go_loses_what_it_did_since():
-    parts = {"storage": storage(local={"bandwidth_bytes_per_s": 1e6, "capacity_bytes": 7e6})}
+    parts: dict[str, Any] = {"storage": storage(local={"bandwidth_bytes_per_s": 1e6, "capacity_bytes": 7e6})}
     rules = {"preemption": periodic(10.0)}
     result = interrupted(20.0, {"target": "local"}, "checkpoint", **parts, **rules)
     # 10 steps are on the disk, 15 are done at 20: it goes at once, and does 5 again.
@@ -378,7 +427,7 @@ def test_the_file_system_fills_up_with_copies():
 
 
 def test_room_is_free_again_when_a_job_is_over():
-    parts = {"storage": storage(local={"bandwidth_bytes_per_s": 1e6, "capacity_bytes": 7e6})}
+    parts: dict[str, Any] = {"storage": storage(local={"bandwidth_bytes_per_s": 1e6, "capacity_bytes": 7e6})}
     jobs = stepped([15.0] * 3)
     result = simulated(checkpointing({"target": "local"}, **parts), jobs)  # one after the other
     assert result.jobs["end_s"].tolist() == [20.0, 40.0, 60.0]

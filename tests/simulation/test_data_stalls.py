@@ -71,6 +71,25 @@ def test_a_tenant_of_twice_the_share_reads_twice_as_fast():
     assert result.jobs["end_s"].tolist() == pytest.approx([20.0, 20.0 + 5.0 / 0.75], rel=1e-9)
 
 
+def test_neighbours_and_input_are_told_apart():
+    """Two jobs on one device at half their rate beside each other, that read 0.2 MB a step and nothing ahead."""
+    kept = {
+        "datasets": {"a": {"size_bytes": SET}},
+        "cache": {"where": "none", "prefetch_bytes": 0.0},
+    }
+    scenario = made(
+        servers=1,
+        devices=1,
+        storage=storage(shared={"bandwidth_bytes_per_s": 0.08e6}, **kept),
+        colocation=[{"profiles": ["round", "round"], "relative_throughput": [0.5, 0.5]}],
+    )
+    result = told(scenario, stepped([10.0, 10.0], accelerators=1, accelerator_share=0.5, dataset="a"))
+    # 2 s to compute, 2.5 s to read alone; both want 0.2 MB / 4.5 s then, and get 0.04 MB/s: 5 s a step.
+    assert result.jobs["end_s"].tolist() == pytest.approx([50.0, 50.0], rel=1e-9)
+    assert result.jobs["neighbour_stall_s"].tolist() == pytest.approx([10.0, 10.0], rel=1e-9)
+    assert result.jobs["data_stall_s"].tolist() == pytest.approx([30.0, 30.0], rel=1e-9)
+
+
 def test_a_server_s_link_can_be_what_holds_its_input_back():
     network = FAST | {"server_bandwidth_bytes_per_s": 0.5e6}
     result = told(

@@ -38,69 +38,95 @@ def alone(
 # of equal index puts 2 (s - 1) / s MB on the links out of and into each server.
 
 
-@pytest.mark.parametrize(
-    ("network", "servers", "gang_on", "step_s"),
-    [
-        ({"topology": "star"}, 4, (0, 1), 2.0),
-        ({"topology": "star"}, 4, (0, 1, 2, 3), 2.5),
-        ({"topology": "star", "collective": "in_network"}, 4, (0, 1, 2, 3), 2.0),
-        # k = 4: servers 0 and 1 on one edge switch, 2 and 3 on another of the pod, 4 in the next pod.
-        ({"topology": "k_ary_fat_tree", "k_ary": {"k": 4}}, 8, (0, 7), 2.0),
-        ({"topology": "k_ary_fat_tree", "k_ary": {"k": 4, "oversubscription": 4.0}}, 8, (0, 1), 2.0),
-        ({"topology": "k_ary_fat_tree", "k_ary": {"k": 4, "oversubscription": 4.0}}, 8, (0, 2), 5.0),
-        ({"topology": "k_ary_fat_tree", "k_ary": {"k": 4, "oversubscription": 4.0}}, 8, (0, 7), 5.0),
-        # Over two equal ways at once half of it on each.
-        ({"topology": "k_ary_fat_tree", "k_ary": {"k": 4, "oversubscription": 4.0}, "routing": "spread"}, 8, (0, 2), 3.0),
-        ({"topology": "k_ary_fat_tree", "k_ary": {"k": 4, "oversubscription": 4.0}, "routing": "spread"}, 8, (0, 7), 3.0),
-        # Four rails of 0.25 MB/s; between groups of one server each rail leaf has an uplink of its rail's speed.
-        ({"topology": "rail_optimised", "rails": {"per_server": 4}}, 4, (0, 1), 2.0),
-        ({"topology": "rail_optimised", "rails": {"per_server": 4, "servers_per_group": 1}}, 4, (0, 1), 2.0),
-        (
-            {"topology": "rail_optimised", "rails": {"per_server": 4, "servers_per_group": 1, "oversubscription": 2.0}},
-            4,
-            (0, 1),
-            3.0,
-        ),
-        # A server a router, two routers a group, one link between any two groups.
-        ({"topology": "dragonfly", "dragonfly": {"groups": 3, "routers_per_group": 2, "servers_per_router": 1}}, 6, (0, 1), 2.0),
-        (
-            {
-                "topology": "dragonfly",
-                "dragonfly": {
-                    "groups": 3,
-                    "routers_per_group": 2,
-                    "servers_per_router": 1,
-                    "local_bandwidth_bytes_per_s": 5e5,
-                    "global_bandwidth_bytes_per_s": 2.5e5,
-                },
+ALONE: list[tuple[dict[str, Any], int, tuple[int, ...], float]] = [
+    ({"topology": "star"}, 4, (0, 1), 2.0),
+    ({"topology": "star"}, 4, (0, 1, 2, 3), 2.5),
+    ({"topology": "star", "collective": "in_network"}, 4, (0, 1, 2, 3), 2.0),
+    # k = 4: servers 0 and 1 on one edge switch, 2 and 3 on another of the pod, 4 in the next pod.
+    ({"topology": "k_ary_fat_tree", "k_ary": {"k": 4}}, 8, (0, 7), 2.0),
+    ({"topology": "k_ary_fat_tree", "k_ary": {"k": 4, "oversubscription": 4.0}}, 8, (0, 1), 2.0),
+    ({"topology": "k_ary_fat_tree", "k_ary": {"k": 4, "oversubscription": 4.0}}, 8, (0, 2), 5.0),
+    ({"topology": "k_ary_fat_tree", "k_ary": {"k": 4, "oversubscription": 4.0}}, 8, (0, 7), 5.0),
+    # Over two equal ways at once half of it on each.
+    (
+        {"topology": "k_ary_fat_tree", "k_ary": {"k": 4, "oversubscription": 4.0}, "routing": "spread"},
+        8,
+        (0, 2),
+        3.0,
+    ),
+    (
+        {"topology": "k_ary_fat_tree", "k_ary": {"k": 4, "oversubscription": 4.0}, "routing": "spread"},
+        8,
+        (0, 7),
+        3.0,
+    ),
+    # Four rails of 0.25 MB/s; between groups of one server each rail leaf has an uplink of its rail's speed.
+    ({"topology": "rail_optimised", "rails": {"per_server": 4}}, 4, (0, 1), 2.0),
+    ({"topology": "rail_optimised", "rails": {"per_server": 4, "servers_per_group": 1}}, 4, (0, 1), 2.0),
+    (
+        {
+            "topology": "rail_optimised",
+            "rails": {"per_server": 4, "servers_per_group": 1, "oversubscription": 2.0},
+        },
+        4,
+        (0, 1),
+        3.0,
+    ),
+    # A server a router, two routers a group, one link between any two groups.
+    (
+        {
+            "topology": "dragonfly",
+            "dragonfly": {"groups": 3, "routers_per_group": 2, "servers_per_router": 1},
+        },
+        6,
+        (0, 1),
+        2.0,
+    ),
+    (
+        {
+            "topology": "dragonfly",
+            "dragonfly": {
+                "groups": 3,
+                "routers_per_group": 2,
+                "servers_per_router": 1,
+                "local_bandwidth_bytes_per_s": 5e5,
+                "global_bandwidth_bytes_per_s": 2.5e5,
             },
-            6,
-            (0, 1),
-            3.0,
-        ),
-        (
-            {
-                "topology": "dragonfly",
-                "dragonfly": {
-                    "groups": 3,
-                    "routers_per_group": 2,
-                    "servers_per_router": 1,
-                    "global_bandwidth_bytes_per_s": 2.5e5,
-                },
+        },
+        6,
+        (0, 1),
+        3.0,
+    ),
+    (
+        {
+            "topology": "dragonfly",
+            "dragonfly": {
+                "groups": 3,
+                "routers_per_group": 2,
+                "servers_per_router": 1,
+                "global_bandwidth_bytes_per_s": 2.5e5,
             },
-            6,
-            (0, 5),
-            5.0,
-        ),
-        # Neighbours in a torus, all of a ring, all of a plane: every link of the ring of servers is its own.
-        ({"topology": "torus", "torus": {"shape": (3, 2)}}, 6, (0, 1), 2.0),
-        ({"topology": "torus", "torus": {"shape": (4, 1)}}, 4, (0, 1, 2, 3), 2.5),
-        ({"topology": "torus", "torus": {"shape": (2, 2)}}, 4, (0, 1, 2, 3), 2.5),
-        ({"topology": "torus", "torus": {"shape": (2, 2, 2)}}, 8, tuple(range(8)), 2.75),
-        ({"topology": "torus", "torus": {"shape": (2, 2, 2), "link_bandwidth_bytes_per_s": 5e5}}, 8, tuple(range(8)), 4.5),
-    ],
-    ids=str,
-)  # fmt: skip
+        },
+        6,
+        (0, 5),
+        5.0,
+    ),
+    # Neighbours in a torus, all of a ring, all of a plane: every link of the ring of servers is its own.
+    ({"topology": "torus", "torus": {"shape": (3, 2)}}, 6, (0, 1), 2.0),
+    ({"topology": "torus", "torus": {"shape": (4, 1)}}, 4, (0, 1, 2, 3), 2.5),
+    ({"topology": "torus", "torus": {"shape": (2, 2)}}, 4, (0, 1, 2, 3), 2.5),
+    ({"topology": "torus", "torus": {"shape": (2, 2, 2)}}, 8, tuple(range(8)), 2.75),
+    (
+        {"topology": "torus", "torus": {"shape": (2, 2, 2), "link_bandwidth_bytes_per_s": 5e5}},
+        8,
+        tuple(range(8)),
+        4.5,
+    ),
+]
+"""(network, servers, servers of the gang, seconds a step)."""
+
+
+@pytest.mark.parametrize(("network", "servers", "gang_on", "step_s"), ALONE, ids=str)
 def test_a_lone_job_takes_its_computing_and_its_bytes_over_the_slowest_link(
     network, servers, gang_on, step_s
 ):

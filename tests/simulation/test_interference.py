@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
+from dcsim.errors import GuardError
+from dcsim.simulation.cluster_run import ClusterRun
+from dcsim.simulation.guards import check_run
 from dcsim.simulation.inputs import prepare
 from dcsim.simulation.open_loop_record import run_open_loop
 from tests.simulation.exchanging import both, costs, gang, link_bytes, net, spent, tier_bytes
@@ -148,3 +152,14 @@ def test_links_are_as_busy_as_their_bytes_say():
         rows = result.links["link"] == result.listed_links.names.index("server 0 up")
         load = result.links["bytes"][rows] / result.links["duration_s"][rows]
         assert (load <= LINK * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("network", [{}, {"topology": "rail_optimised", "rails": {"per_server": 2}}], ids=str)
+def test_bytes_that_no_link_carried_are_found(network):
+    inputs = prepare(hall(2, network=net(**network)), 0, Path(), jobs=gang(), profiles=costs())
+    run_of = ClusterRun(inputs, mock.Mock(), guards=True)
+    end_s = run_of.run(None)
+    check_run(run_of.record, end_s)
+    run_of.record.network_bytes[0] += 1.0
+    with pytest.raises(GuardError, match="servers sent 20000000"):
+        check_run(run_of.record, end_s)

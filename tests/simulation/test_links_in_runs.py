@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import os
+import subprocess
+import sys
 from unittest import mock
 
 import pytest
 
 from dcsim.errors import DeadlockError
-from dcsim.simulation import attempts, deciding, time_share
+from dcsim.simulation import attempts, deciding, simulate, time_share
 from dcsim.simulation.attempts import Attempts
 from dcsim.simulation.kinds import LogKind
 from tests.simulation.exchanging import costs, events, gang, link_bytes, net, placed, spent
@@ -334,3 +338,44 @@ def test_a_checkpoint_under_way_takes_another_way(traffic):
     )
     assert there == pytest.approx(all_of)
     assert link_bytes(result)[way] < link_bytes(plain)[way]
+
+
+# -- the same bytes ----------------------------------------------------------------------------------------
+
+_SCRIPT = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.simulation.test_links_in_runs import digest_of_hashed_ways
+print(digest_of_hashed_ways(guards=False))
+"""
+
+
+def digest_of_hashed_ways(*, guards):
+    """SHA-256 over every table of a run over hashed ways that fail, told step by step for a while."""
+    network = K_ARY | {"traffic": "steps", "steps_from_s": 3.0, "steps_until_s": 12.0, "collective": "auto"}
+    told = events(
+        (4.5, "core 0 *", "fail"), (7.5, "core 0 *", "repair"), (9.0, "edge * to *", "degrade", 0.5)
+    )
+    jobs = gang(submit_s=[0.0, 1.0, 2.5], accelerators=[16, 12, 24])
+    scenario = hall(16, network=net(**network, events=told))
+    result = simulate(scenario, jobs=jobs, profiles=costs(input_bytes=1e5), guards=guards)
+    found = hashlib.sha256()
+    for name in ("jobs", "events", "series", "links", "tiers"):
+        for column in getattr(result, name).values():
+            found.update(repr(column.tolist()).encode() if column.dtype == object else column.tobytes())
+    return found.hexdigest()
+
+
+def test_hash_seeds_processes_and_guards_leave_the_bytes_alone(repository):
+    script = _SCRIPT.format(root=str(repository))
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, "-c", script],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for seed in ("0", "1")
+    ]
+    digests = {job.communicate()[0].strip() for job in jobs}
+    assert digests == {digest_of_hashed_ways(guards=True)} == {digest_of_hashed_ways(guards=False)}

@@ -297,7 +297,7 @@ def refuses(change=None, jobs=None, **parts):
     return not open_loop_applies(prepare(hall(1, 4, **parts), 0, Path(), jobs=table))
 
 
-UNEVEN = [
+UNEVEN: list[dict[str, Any]] = [
     {"name": "a", "servers": [{"count": 2, "accelerators": 4}]},
     {"name": "b", "servers": [{"count": 1, "accelerators": 3}, {"count": 4, "accelerators": 4}]},
     {"name": "c", "count": 2, "servers": [{"count": 1, "accelerators": 2}]},

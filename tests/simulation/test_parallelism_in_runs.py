@@ -129,7 +129,7 @@ def test_a_trace_whose_gangs_do_not_divide_is_refused_where_it_says_so(tmp_path,
 
 
 def test_a_table_whose_gangs_do_not_divide_is_refused():
-    with pytest.raises(TraceError, match="'job-0'.parallelism: 'tensor=3' of 8 -> expected degrees"):
+    with pytest.raises(TraceError, match=r"'job-0'\.parallelism: 'tensor=3' of 8 -> expected degrees"):
         gang(parallelism="tensor=3")
     with pytest.raises(TraceError, match="none where elastic"):
         gang(parallelism="tensor=2", min_accelerators=4, max_accelerators=16)

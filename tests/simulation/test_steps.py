@@ -84,6 +84,15 @@ def test_a_lone_job_shares_its_own_links_with_its_own_input():
     )
 
 
+def test_the_fluid_run_books_exchange_and_input_of_a_job_that_one_of_them_holds_up_in_full():
+    # 0.4 MB of input a step leave 0.6 MB/s to an exchange of 1 MB that hides behind computing. Told step by step
+    # both share the link until 0.8 s, then the other 0.6 MB come alone: 1.4 s; the last step has no input beside it.
+    storage = {"shared": {"bandwidth_bytes_per_s": 1e6, "power_w": 0.0}}
+    fluid, steps = both(gang(), costs(1.0, 1e6, 1e5, overlap_fraction=1.0), storage=storage)
+    assert fluid.jobs["end_s"].tolist() == pytest.approx([10 / 0.6], rel=1e-6)
+    assert steps.jobs["end_s"].tolist() == pytest.approx([0.8 + 9 * 1.4 + 1.0], rel=1e-9)
+
+
 def test_a_power_cap_stretches_the_computing_of_each_step():
     policies = {"energy": {"name": "power_cap", "parameters": {"cap_fraction": 0.7}}}
     fluid, steps = both(gang(), costs(), policies=policies)

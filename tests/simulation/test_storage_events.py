@@ -34,7 +34,7 @@ def told(scenario: Any, steps: float = 100.0, **changes: Any) -> Any:
     return run(scenario, stepped(steps, dataset="a"), profiles=round_profile(**(PROFILE | changes)))
 
 
-def values(result: Any, kind: LogKind) -> list[tuple[float, int, float]]:
+def values(result: Any, kind: LogKind) -> Any:
     """Return (time, data server, value) of the rows of a kind."""
     events = result.events
     rows = events["kind"] == kind

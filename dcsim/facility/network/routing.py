@@ -90,6 +90,7 @@ class Routes:
         self._link, self._source, self._target, self._cost = wiring.edges()
         self._uniform = bool((self._cost == 1).all())
         self._works = np.ones(len(wiring.names) + 1, dtype=bool)  # the last one stands for NO_LINK
+        self._failed = 0
         self._trees: dict[tuple[int, ...], _Tree] = {}
         self._most_trees = max(64, _TREE_ITEMS // max(1, wiring.routers))
         self._formula = wiring.distance
@@ -109,6 +110,7 @@ class Routes:
 
     def set_working(self, link: int, *, works: bool) -> None:
         """Take a link out of all routes from now on, or back in."""
+        self._failed += int(self._works[link]) - int(works)
         self._works[link] = works
         self._trees.clear()
         self._index()
@@ -120,7 +122,7 @@ class Routes:
     @property
     def all_work(self) -> bool:
         """Whether no link is out of routes."""
-        return bool(self._works.all())
+        return self._failed == 0
 
     def pairs_of(self, router: int) -> list[tuple[int, int]]:
         """Return (link out, link in) for each neighbour that a router has links to and from."""

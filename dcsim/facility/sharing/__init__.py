@@ -17,7 +17,7 @@ which no other flow has more for its share.
 from __future__ import annotations
 
 from dcsim.facility.sharing.filling import max_min_rates, unfair_flows
-from dcsim.facility.sharing.flow import ELASTIC, Flow, FlowGroup
+from dcsim.facility.sharing.flow import ELASTIC, Flow, FlowGroup, WatchedLink
 from dcsim.facility.sharing.links import SharedLinks
 
-__all__ = ["ELASTIC", "Flow", "FlowGroup", "SharedLinks", "max_min_rates", "unfair_flows"]
+__all__ = ["ELASTIC", "Flow", "FlowGroup", "SharedLinks", "WatchedLink", "max_min_rates", "unfair_flows"]

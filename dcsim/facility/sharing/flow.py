@@ -30,7 +30,6 @@ class FlowGroup:
         "level",
         "mass",
         "path",
-        "rate",
         "share",
         "state",
         "users",
@@ -42,28 +41,33 @@ class FlowGroup:
         demand: float,
         share: float,
         uses: tuple[tuple[int, float], ...],
-        path: list[tuple[WatchedLink, float]],
+        links: Iterable[WatchedLink],
         ident: int,
     ) -> None:
         self.demand = demand
         self.share = share
         self.uses = uses
         """(link, weight) on watched links."""
-        self.path = path
         self.ident = ident
-        self.rate = 0.0
-        """Bytes/s of each flow, right after a `settle`."""
         self.count = 0
         self.users: dict[Any, None] = {}
         """Whoever wants to hear of a new rate."""
         self.mass = 0.0
         """Bytes/s of all its flows at level 1: count times share."""
+        self.path = [(link, 0.0) for link in links]
+        """(link, mass times weight) as links know it: the mass of the last wave."""
         self.level = 0.0
         """Rate over share."""
         self.bound = demand / share
         """The level at which it has its demand."""
         self.bottleneck: WatchedLink | None = None
+        """The link that holds it back; None: it has its demand."""
         self.state = KEPT
+
+    @property
+    def rate(self) -> float:
+        """Bytes/s of each flow, right after a `settle`."""
+        return float(self.demand) if self.bottleneck is None else self.level * self.share
 
     def __repr__(self) -> str:
         links = ", ".join(str(link) for link, _ in self.uses)
@@ -80,30 +84,37 @@ class WatchedLink:
 
     __slots__ = (
         "capacity",
-        "changed",
-        "free",
+        "due",
+        "exact",
+        "floor",
         "groups",
         "left",
         "level",
         "load",
         "number",
+        "pinned",
         "queued",
         "seen",
         "settled",
+        "user",
     )
 
     def __init__(self, number: int, capacity: float) -> None:
         self.number = number
         self.capacity = capacity
         self.groups: dict[FlowGroup, float] = {}
-        """Groups on it with their weights."""
+        """Groups on it with their masses times weights."""
         self.level = math.inf
         """Infinite: it holds nobody back."""
         self.left = capacity
         self.load = 0.0
+        self.user: Any = None
+        """Whoever wants to hear of a new level."""
         # Of the wave under way:
-        self.free = 0
-        self.changed = False
+        self.due = False
+        self.exact = False
+        self.pinned = False
+        self.floor = 0.0
         self.settled = False
         self.seen = False
         self.queued = math.inf

@@ -1,7 +1,6 @@
 """Links and the flows on them: who is booked where, who is grouped with whom, and what each gets now."""
 
 from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 
@@ -36,7 +35,7 @@ class SharedLinks:
     Two flows over one link, one of twice the share, and then twice the link:
 
     >>> links = SharedLinks([9.0])
-    >>> one, two = (Flow.over(share, math.inf, [(0, 1.0)], share) for share in (1.0, 2.0))
+    >>> one, two = (Flow.over(share, float("inf"), [(0, 1.0)], share) for share in (1.0, 2.0))
     >>> links.add(one); links.add(two); _ = links.settle()
     >>> one.rate, two.rate
     (3.0, 6.0)
@@ -59,7 +58,8 @@ class SharedLinks:
         self._masses: dict[FlowGroup, float] = {}
         """Groups that flows joined or left, with what their mass was."""
         self._resized: dict[WatchedLink, None] = {}
-        self._wave = Wave()
+        self.wave = Wave()
+        """What the last `settle` changed, link by link."""
         self._idents = count()
         self._group_idents = count()
 
@@ -111,11 +111,9 @@ class SharedLinks:
         watched = self._watched.get(link)
         if watched is not None:
             watched.capacity = float(bytes_per_s)
-            others = (
-                weight * self._masses.get(group, group.mass) * group.level
-                for group, weight in watched.groups.items()
-                if group.bottleneck is not watched
-            )
+            others = [
+                on * group.level for group, on in watched.groups.items() if group.bottleneck is not watched
+            ]
             watched.left = watched.capacity - sum(others)
             self._resized[watched] = None
         if self.booked[link] > bytes_per_s or self.booked[link] < _UNWATCH_BELOW * bytes_per_s:
@@ -129,6 +127,7 @@ class SharedLinks:
             rate.
         """
         if not (self._flips or self._masses or self._new or self._resized or self._rerouted):
+            self.wave.forget()
             return [], []
         touched = self._new
         self._new = {}
@@ -142,12 +141,10 @@ class SharedLinks:
         for group in self._masses:
             if group.count == 0:
                 del self._groups[group.demand, group.share, group.uses]
-                for watched, _ in group.path:
-                    watched.groups.pop(group, None)
-        changed = self._wave.run(self._masses, self._resized)
+        self.wave.run(self._masses, self._resized)
         self._masses.clear()
         self._resized.clear()
-        return regrouped, changed
+        return regrouped, self.wave.changed
 
     # -- bookings and groups -----------------------------------------------------------------------
 
@@ -195,10 +192,8 @@ class SharedLinks:
         group = self._groups.get(key)
         if group is None:
             watched = self._watched
-            path = [(watched[link], weight) for link, weight in uses]
+            path = [watched[link] for link, _ in uses]
             group = self._groups[key] = FlowGroup(demand, share, uses, path, next(self._group_idents))
-            for link, weight in path:
-                link.groups[group] = weight
         self._masses.setdefault(group, group.mass)
         group.count += 1
         group.mass = group.count * share

@@ -50,6 +50,8 @@ class _Cache:
     capacity: int
     datasets: dict[str, _Dataset] = field(default_factory=dict)
     leavings: int = 0
+    steady: dict[str, tuple[float, float]] | None = None
+    """Dataset -> hit rate and bytes held in a steady LRU cache; None: to be worked out again."""
 
     def held(self) -> int:
         """Return the bytes in use."""
@@ -126,6 +128,7 @@ class DatasetCaches:
             raise GuardError(msg)
         with self._changes(cache) as changed:
             entry.readers[job] = (size_bytes / (bytes_per_s * parts), parts)
+            cache.steady = None
             if not self.spec.cold:
                 self._bring_in(cache, entry, size_bytes)
         return tuple(name for name in changed if name != dataset or len(entry.readers) > 1)
@@ -136,6 +139,7 @@ class DatasetCaches:
         entry = cache.datasets[dataset]
         with self._changes(cache) as changed:
             del entry.readers[job]
+            cache.steady = None
             if not entry.readers:
                 cache.leavings += 1
                 entry.left = cache.leavings
@@ -168,7 +172,7 @@ class DatasetCaches:
             return ()
         cache = self._cache(server)
         with self._changes(cache) as changed:
-            cache.capacity = disk_bytes
+            cache.capacity, cache.steady = disk_bytes, None
             self._make_room(cache, None, cache.held() - disk_bytes)
         return tuple(changed)
 
@@ -191,10 +195,8 @@ class DatasetCaches:
             return 0.0
         if self.spec.policy == "no_eviction" or not entry.readers:
             return entry.held / entry.size
-        names = [name for name, other in cache.datasets.items() if other.readers]
-        rates, held = _lru(_state(cache, names), cache.capacity)
-        place = names.index(dataset)
-        return rates[place] * min(1.0, entry.held / held[place]) if held[place] > 0.0 else 0.0
+        rate, held = _steady(cache)[dataset]
+        return rate * min(1.0, entry.held / held) if held > 0.0 else 0.0
 
     def fill_fraction(self, server: int, dataset: str) -> float:
         """Return the bytes written into the cache for each byte read of a dataset there, 0..1.
@@ -271,10 +273,9 @@ class DatasetCaches:
     def _most(self, cache: _Cache, entry: _Dataset) -> int:
         """Return how many bytes of a dataset the cache will hold while all read on."""
         if self.spec.policy == "lru":
-            names = [name for name, other in cache.datasets.items() if other.readers]
-            _, held = _lru(_state(cache, names), cache.capacity)
-            shares = (h for name, h in zip(names, held, strict=True) if cache.datasets[name] is entry)
-            return int(next(shares, 0.0))
+            return next(
+                (int(h) for name, (_, h) in _steady(cache).items() if cache.datasets[name] is entry), 0
+            )
         others = sum(other.held for other in cache.datasets.values() if other.readers and other is not entry)
         return min(entry.size, cache.capacity - others)
 
@@ -286,9 +287,7 @@ class DatasetCaches:
         for entry in sorted(unread, key=lambda entry: entry.left):
             needed -= _drop(entry, needed)
         if self.spec.policy == "lru":
-            names = [name for name, other in cache.datasets.items() if other.readers]
-            _, held = _lru(_state(cache, names), cache.capacity)
-            for name, share in zip(names, held, strict=True):
+            for name, (_, share) in _steady(cache).items():
                 entry = cache.datasets[name]
                 if entry is not keep:
                     needed -= _drop(entry, min(needed, entry.held - int(share)))
@@ -307,9 +306,13 @@ def _drop(entry: _Dataset, bytes_: int) -> int:
     return dropped
 
 
-def _state(cache: _Cache, names: list[str]) -> tuple[tuple[int, Readers], ...]:
-    """Return (size, readers) of some datasets of a cache; those without readers count nothing."""
-    return tuple((cache.datasets[name].size, cache.datasets[name].classes()) for name in names)
+def _steady(cache: _Cache) -> dict[str, tuple[float, float]]:
+    """Return what each dataset that is read would have in a steady LRU cache: hit rate, bytes held."""
+    if cache.steady is None:
+        read = {name: entry for name, entry in cache.datasets.items() if entry.readers}
+        rates, held = _lru(tuple((entry.size, entry.classes()) for entry in read.values()), cache.capacity)
+        cache.steady = dict(zip(read, zip(rates, held, strict=True), strict=True))
+    return cache.steady
 
 
 @lru_cache(maxsize=4_096)

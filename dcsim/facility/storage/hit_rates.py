@@ -27,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 _PHASES = 64
 """Positions within an epoch over which a hit rate is averaged: errors below 1e-4."""
 _MOST_STEPS = 100
+_MOST_AT_ONCE = 1 << 18
+"""Numbers in one array, which bounds the memory."""
 _SMALL = 1e-7
 _NOTHING = 1e-12
 """A cache that holds less than this part of its datasets is taken for empty: it would be rounding."""
@@ -88,6 +90,10 @@ def unread_fraction(epochs: Floats, parts: int = 1) -> Floats:
     >>> unread_fraction(np.array([0.0, 0.5, 1.0, 2.0])).round(4).tolist()
     [1.0, 0.5208, 0.1667, 0.0]
     """
+    if parts == 1:  # nothing is unread for two epochs
+        left = np.maximum(2.0 - epochs, 0.0)
+        early = epochs * (epochs * epochs / 6.0 - 1.0) + 1.0
+        return np.where(epochs <= 1.0, early, left * left * left / 6.0)
     q = 1.0 / parts
     whole = np.floor(epochs)
     f = epochs - whole
@@ -122,12 +128,12 @@ def competing_lru_hit_rates(
     >>> round(alone[0], 3), round(beside[0], 3)
     (0.153, 0.033)
     """
-    total = sum(size_bytes[d] for d in sorted({reader.dataset for reader in readers}))
-    if capacity_bytes >= total * (1.0 - _ALL):
+    crowd = _Crowd(size_bytes, readers)
+    if capacity_bytes >= crowd.total_bytes * (1.0 - _ALL):
         return [1.0] * len(readers)
-    if capacity_bytes <= _NOTHING * total:
+    if capacity_bytes <= _NOTHING * crowd.total_bytes:
         return [0.0] * len(readers)
-    return [_hit_rate(size_bytes, readers, me, capacity_bytes) for me in range(len(readers))]
+    return crowd.hit_rates(capacity_bytes)
 
 
 def lru_occupancy_bytes(
@@ -140,45 +146,133 @@ def lru_occupancy_bytes(
     >>> lru_occupancy_bytes([4e9, 4e9], [Reader(0, 60.0), Reader(1, 60.0)], 4e9)
     [2000000000.0, 2000000000.0]
     """
-    used = sorted({reader.dataset for reader in readers})
-    total = sum(size_bytes[d] for d in used)
-    if capacity_bytes >= total * (1.0 - _ALL):
-        return [size if d in used else 0.0 for d, size in enumerate(size_bytes)]
-    if capacity_bytes <= _NOTHING * total:
+    crowd = _Crowd(size_bytes, readers)
+    if capacity_bytes >= crowd.total_bytes * (1.0 - _ALL):
+        return [size if d in crowd.members else 0.0 for d, size in enumerate(size_bytes)]
+    if capacity_bytes <= _NOTHING * crowd.total_bytes:
         return [0.0] * len(size_bytes)
-
-    def read_bytes(time_s: Floats) -> Floats:
-        return _distinct(size_bytes, readers, time_s, _unread_by_all(readers, time_s))
-
-    time_s = _characteristic(read_bytes, capacity_bytes, (1,), size_bytes, readers)
-    unread = _unread_by_all(readers, time_s)
-    held = [
-        size * (1.0 - math.prod(float(u[0]) for u, r in zip(unread, readers, strict=True) if r.dataset == d))
-        for d, size in enumerate(size_bytes)
-    ]
+    unread = crowd.unread(crowd.mean_time_s(capacity_bytes))
+    held = [0.0] * len(size_bytes)
+    for d, who in crowd.members.items():
+        held[d] = size_bytes[d] * (1.0 - float(np.prod(unread[who])))
     scale = capacity_bytes / sum(held)  # the last rounding of the search
     return [bytes_ * scale for bytes_ in held]
 
 
-def _hit_rate(
-    size_bytes: Sequence[float], readers: Sequence[Reader], me: int, capacity_bytes: float
-) -> float:
-    """Return the hit rate of reader `me`, averaged over its phase v: how far it is in its epoch."""
-    mine = readers[me]
-    v = (np.arange(_PHASES) + 0.5) / _PHASES
-    others = [Reader(r.dataset, r.epoch_s, r.parts, r.count - (i == me)) for i, r in enumerate(readers)]
+class _Crowd:
+    """The readers of one cache as arrays: G groups of equal ones.
 
-    def read_bytes(time_s: Floats) -> Floats:
-        unread = _unread_by_all(others, time_s)
-        own = _unread_by_me(time_s / mine.epoch_s, v, mine.parts)
-        return _distinct(size_bytes, [*others, mine], time_s, [*unread, own])
+    Args:
+        size_bytes: (D,) of each dataset.
+        readers: (G,) the groups.
+    """
 
-    time_s = _characteristic(read_bytes, capacity_bytes, v.shape, size_bytes, readers)
-    missed = _last_read_before(time_s / mine.epoch_s, v, mine.parts)
-    for other, unread in zip(others, _unread_by_all(others, time_s), strict=True):
-        if other.dataset == mine.dataset:
-            missed = missed * unread
-    return float(np.clip(1.0 - missed.mean(), 0.0, 1.0))
+    def __init__(self, size_bytes: Sequence[float], readers: Sequence[Reader]) -> None:
+        self._readers = readers
+        self._epoch_s = np.array([reader.epoch_s for reader in readers])
+        self._count = np.array([reader.count for reader in readers])
+        self.members: dict[int, list[int]] = {}
+        """Dataset -> its groups."""
+        self._by_parts: dict[int, list[int]] = {}
+        for number, reader in enumerate(readers):
+            self.members.setdefault(reader.dataset, []).append(number)
+            self._by_parts.setdefault(reader.parts, []).append(number)
+        self._sizes = {d: size_bytes[d] for d in sorted(self.members)}
+        self.total_bytes = sum(self._sizes.values())
+        self._bytes_per_s = sum(r.count * size_bytes[r.dataset] / (r.epoch_s * r.parts) for r in readers)
+
+    def unread(self, time_s: Floats) -> Floats:
+        """Return (G, ...) what none of each group has read in windows of (...) `time_s`."""
+        unread = self._unread_by_one(time_s)
+        for number, count in enumerate(self._count.tolist()):
+            if count > 1:
+                unread[number] **= count
+        return unread
+
+    def mean_time_s(self, capacity_bytes: float) -> Floats:
+        """Return (1,) the time in which so many distinct bytes are read, wherever readers are in their epochs."""
+
+        def read_bytes(time_s: Floats) -> Floats:
+            return self._distinct(self.unread(time_s))
+
+        return self._solved(read_bytes, capacity_bytes, np.array([capacity_bytes / self._bytes_per_s]))
+
+    def hit_rates(self, capacity_bytes: float) -> list[float]:
+        """Return (G,) the hit rate of each group, averaged over where a reader of it is in its own epoch."""
+        start_s = self.mean_time_s(capacity_bytes)
+        at_once = max(1, _MOST_AT_ONCE // (len(self._readers) * _PHASES))
+        rates: list[float] = []
+        for first in range(0, len(self._readers), at_once):
+            those = range(first, min(first + at_once, len(self._readers)))
+            rates += self._hit_rates(capacity_bytes, those, float(start_s[0]))
+        return rates
+
+    def _hit_rates(self, capacity_bytes: float, those: range, start_s: float) -> list[float]:
+        """Return the hit rates of some groups."""
+        v = (np.arange(_PHASES) + 0.5) / _PHASES
+
+        def read_bytes(time_s: Floats) -> Floats:
+            unread = self._unread_beside(time_s, those)
+            for row, me in enumerate(those):
+                mine = self._readers[me]
+                unread[me, row] *= _unread_by_me(time_s[row] / mine.epoch_s, v, mine.parts)
+            return self._distinct(unread)
+
+        time_s = self._solved(read_bytes, capacity_bytes, np.full((len(those), _PHASES), start_s))
+        unread = self._unread_beside(time_s, those)
+        rates = []
+        for row, me in enumerate(those):
+            mine = self._readers[me]
+            missed = _last_read_before(time_s[row] / mine.epoch_s, v, mine.parts)
+            missed = missed * np.prod(unread[self.members[mine.dataset], row], axis=0)
+            rates.append(float(np.clip(1.0 - missed.mean(), 0.0, 1.0)))
+        return rates
+
+    def _unread_beside(self, time_s: Floats, those: range) -> Floats:
+        """Return (G, R, ...) the same for R of the groups, each without the one reader that is looked at."""
+        one = self._unread_by_one(time_s)
+        unread = one.copy()
+        for number, count in enumerate(self._count.tolist()):
+            if count > 1:
+                unread[number] **= count
+        for row, me in enumerate(those):
+            unread[me, row] = one[me, row] ** (self._count[me] - 1)
+        return unread
+
+    def _unread_by_one(self, time_s: Floats) -> Floats:
+        """Return (G, ...) what one reader of each group has not read in windows of (...) `time_s`."""
+        unread = np.empty((len(self._readers), *time_s.shape))
+        for parts, who in self._by_parts.items():
+            epochs = time_s / self._epoch_s[who].reshape(-1, *(1,) * time_s.ndim)
+            unread[who] = unread_fraction(epochs, parts)
+        return unread
+
+    def _distinct(self, unread: Floats) -> Floats:
+        """Return (...) the distinct bytes read by all, of (G, ...) what groups have not read."""
+        read = np.zeros(unread.shape[1:])
+        for d, size in self._sizes.items():
+            read += size * (1.0 - np.prod(unread[self.members[d]], axis=0))
+        return read
+
+    def _solved(
+        self, read_bytes: Callable[[Floats], Floats], capacity_bytes: float, time_s: Floats
+    ) -> Floats:
+        """Return the times in which `capacity_bytes` distinct bytes are read, from a first guess.
+
+        Newton's method: distinct bytes grow ever more slowly with the window (each factor of what is unread
+        is convex and falls), so that no step but for rounding, and a first one to the left, goes too far.
+        """
+        enough = _NOTHING * self.total_bytes
+        least_s = capacity_bytes / self._bytes_per_s
+        for _ in range(_MOST_STEPS):
+            read = read_bytes(time_s)
+            missing = capacity_bytes - read
+            if (np.abs(missing) <= enough).all():
+                break
+            slope = (read_bytes(time_s * (1.0 + _SMALL)) - read) / (time_s * _SMALL)
+            time_s = time_s + missing / np.maximum(slope, _SMALL * self._bytes_per_s)
+            time_s = np.maximum(time_s, least_s)
+        return time_s
 
 
 def _unread_by_me(epochs: Floats, phase: Floats, parts: int) -> Floats:
@@ -201,43 +295,3 @@ def _last_read_before(epochs: Floats, phase: Floats, parts: int) -> Floats:
     whole = np.floor(before)
     longer: Floats = (1.0 - q) ** whole * (1.0 - q * (before - whole))
     return longer
-
-
-def _unread_by_all(readers: Sequence[Reader], time_s: Floats) -> list[Floats]:
-    """Return (R,) what none of each group of readers has read in a window of `time_s`."""
-    return [unread_fraction(time_s / r.epoch_s, r.parts) ** r.count for r in readers]
-
-
-def _distinct(
-    size_bytes: Sequence[float], readers: Sequence[Reader], time_s: Floats, unread: Sequence[Floats]
-) -> Floats:
-    """Return the distinct bytes read by all readers together."""
-    by_dataset: dict[int, Floats] = {}
-    for reader, part in zip(readers, unread, strict=True):
-        by_dataset[reader.dataset] = by_dataset.get(reader.dataset, np.ones_like(time_s)) * part
-    return sum((size_bytes[d] * (1.0 - part) for d, part in by_dataset.items()), np.zeros_like(time_s))
-
-
-def _characteristic(
-    read_bytes: Callable[[Floats], Floats],
-    capacity_bytes: float,
-    shape: tuple[int, ...],
-    size_bytes: Sequence[float],
-    readers: Sequence[Reader],
-) -> Floats:
-    """Return for each phase the time in which `capacity_bytes` distinct bytes are read.
-
-    Newton's method from the left: distinct bytes grow ever more slowly with the window (each factor of
-    what is unread is convex and falls), so that no step but for rounding goes too far.
-    """
-    bytes_per_s = sum(r.count * size_bytes[r.dataset] / (r.epoch_s * r.parts) for r in readers)
-    time_s = np.full(shape, capacity_bytes / bytes_per_s)
-    enough = _NOTHING * sum(size_bytes)
-    for _ in range(_MOST_STEPS):
-        read = read_bytes(time_s)
-        missing = capacity_bytes - read
-        if (np.abs(missing) <= enough).all():
-            break
-        slope = (read_bytes(time_s * (1.0 + _SMALL)) - read) / (time_s * _SMALL)
-        time_s = time_s + missing / np.maximum(slope, _SMALL * bytes_per_s)
-    return time_s

@@ -115,7 +115,7 @@ def networks(
         lively: links so slow that jobs take notice, any collective, steps told one by one, links not shared, and
             links that fail or slow down in the first minute and are mended in the next.
     """
-    speeds = (50e9, 1.25e9, 1e6, 1.0) if starved else (50e9, 1.25e9)
+    speeds: tuple[float, ...] = (50e9, 1.25e9, 1e6, 1.0) if starved else (50e9, 1.25e9)
     if lively:
         speeds = (1e6, 1e7, 1.25e9)
     topology = draw(st.sampled_from(topologies))

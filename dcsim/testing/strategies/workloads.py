@@ -25,6 +25,14 @@ from dcsim.workload.profile_store import LoadedProfile
 __all__ = ["cost_profiles", "generated_workloads", "job_tables", "loaded_profiles"]
 
 _BUILT_IN = ("tiny_transformer", "digits_mlp")
+_UNSAID = {
+    "accelerator_share": 1.0,
+    "accelerator_types": "",
+    "cpu_cores": 0.0,
+    "profile": "",
+    "steps": math.nan,
+}
+"""What a job has in these columns unless something else is drawn."""
 
 
 def _pools(cluster: ClusterSpec) -> dict[str, list[int]]:
@@ -116,14 +124,9 @@ def job_tables(
         return empty_jobs()
     rows = []
     for _ in range(count):
-        row: dict[str, Any] = {
-            "accelerator_share": 1.0,
-            "accelerator_types": "",
-            "cpu_cores": 0.0,
-            "profile": "",
+        row: dict[str, Any] = _UNSAID | {
             "submit_s": float(draw(st.integers(0, max_submit_s))),
             "duration_s": float(draw(st.integers(0, max_duration_s))),
-            "steps": float("nan"),
             "slack_s": float(draw(st.integers(0, max_slack_s))) if max_slack_s else 0.0,
             "tenant": draw(st.sampled_from(("ann", "bob"))),
         }
@@ -246,8 +249,7 @@ def cost_profiles(
         device: hardware-catalogue name of what it was measured on.
         divided: its exchange may hide behind computing, and tensors and stages exchange activations.
     """
-    overhead_s = draw(st.sampled_from((0.5, 0.0, 0.001)))
-    per_sample_s = draw(st.sampled_from((0.25, 0.01)))
+    overhead_s, per_sample_s = draw(st.sampled_from((0.5, 0.0, 0.001))), draw(st.sampled_from((0.25, 0.01)))
     per_device_s = draw(st.sampled_from((0.0, 0.125)))
     parameters = draw(st.integers(1, 1000)) * 1000
     step_s = overhead_s + 8 * per_sample_s
