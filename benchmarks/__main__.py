@@ -10,6 +10,7 @@ import argparse
 import sys
 
 from benchmarks.contention import contention
+from benchmarks.flows import transfers
 from benchmarks.measure import measure
 from benchmarks.rows import GIB, Row, alternate, ratio, us_a_job
 from benchmarks.scale import against_hpcsim, backfill, decisions, million_jobs
@@ -75,6 +76,7 @@ _PARTS = {
     "servers": (_with_servers, 3),
     "starved": (_starved, 1),
     "contention": (contention, 3),
+    "flows": (transfers, 3),
     "million": (million_jobs, 3),
     "decisions": (decisions, 5),
     "hpcsim": (against_hpcsim, 5),

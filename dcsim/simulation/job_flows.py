@@ -34,6 +34,8 @@ class _Reading:
     """Steps in which it reads all of its data set once."""
     left: float
     """Steps it had left when the caches were last told."""
+    full: bool = False
+    """Whether nothing more can be brought in."""
 
 
 class JobFlows:
@@ -260,14 +262,15 @@ class JobFlows:
     def _split(self, running: RunningJob) -> None:
         """Let a job go only to the end of an epoch, as long as that brings something into a cache."""
         caches, reading = self._state.caches, self._joined.get(running)
-        if caches is None or reading is None or running.later_steps > 0.0:
+        if caches is None or reading is None:
             return
-        left, key = running.steps_left, reading.feed.key
-        if reading.epoch >= left or all(caches.settled(server, key) for server, _ in self._through(running)):
-            return
-        # What it has read while nothing more could be brought in is of no account.
-        reading.left = left
-        running.steps_left, running.later_steps = reading.epoch, left - reading.epoch
+        full = all(caches.settled(server, reading.feed.key) for server, _ in self._through(running))
+        if reading.full and not full:  # what it read while nothing could be brought in is of no account
+            reading.left = running.total_left()
+        reading.full = full
+        left = running.steps_left
+        if not full and running.later_steps == 0.0 and reading.epoch < left:
+            running.steps_left, running.later_steps = reading.epoch, left - reading.epoch
 
     def _through(self, running: RunningJob) -> list[tuple[int, float]]:
         """Return (server, part of all it reads) of each cache that a job reads through."""

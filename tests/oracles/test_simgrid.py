@@ -1,4 +1,4 @@
-"""Completion times of transfers: SharedLinks against SimGrid, an independent implementation of the fluid model."""
+"""Completion times of transfers against SimGrid, an independent implementation of the fluid model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.oracles.figures import Figures
-from tests.oracles.graphs import Transfers, finish_times_s, random_graph, star, two_tier
+from tests.oracles.graphs import Transfers, finish_times_s, random_graph, star, three_tier, two_tier
 
 pytestmark = pytest.mark.oracle
 
@@ -64,9 +64,10 @@ def _worst_relative(graphs: list[Transfers], theirs: list[list[float]]) -> float
     [
         ("star of 32 servers, 200 flows", [star(np.random.default_rng(1))]),
         ("two-tier tree of 32 servers, 200 flows", [two_tier(np.random.default_rng(2))]),
-        ("150 random graphs", [random_graph(np.random.default_rng(seed)) for seed in range(150)]),
+        ("k = 8 fat-tree of 128 servers, hashed paths, 300 flows", [three_tier(np.random.default_rng(3))]),
+        ("1,000 random graphs", [random_graph(np.random.default_rng(seed)) for seed in range(1_000)]),
     ],
-    ids=["star", "two-tier", "random"],
+    ids=["star", "two-tier", "three-tier", "random"],
 )
 def test_completion_times_are_simgrids(
     name: str, graphs: list[Transfers], simgrid_python: str, figure: Figures

@@ -7,12 +7,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from dcsim.simulation.kinds import LogKind
-from dcsim.workload.jobs import JobTable, job_table
+from dcsim.workload.jobs import JobTable, concat_jobs, job_table
 from tests.simulation.conftest import round_profile
 from tests.simulation.deciders import preemption
 from tests.simulation.halls import hall, run
 
-__all__ = ["FAST", "SHARED", "bytes_by_link", "log", "made", "periodic", "simulated", "stepped", "storage"]
+__all__ = [
+    "FAST",
+    "PRIORITY",
+    "SHARED",
+    "SIZE",
+    "STAR",
+    "bytes_by_link",
+    "checkpointing",
+    "interrupted",
+    "log",
+    "made",
+    "periodic",
+    "simulated",
+    "stepped",
+    "storage",
+]
 
 FAST = {
     "topology": "star",
@@ -23,6 +38,13 @@ FAST = {
 """A network that holds nobody back."""
 SHARED = 1e6
 """Bandwidth of the file system, bytes/s."""
+
+
+SIZE = 5e6
+"""Of a checkpoint, in bytes: 5 s to a file system of 1 MB/s."""
+PRIORITY = {"ordering": {"name": "priority", "parameters": {"preemptive": 1, "skip": 9}}}
+STAR = FAST | {"server_bandwidth_bytes_per_s": 1e6}
+"""A network of 1 MB/s."""
 
 
 def storage(**parts: Any) -> dict[str, Any]:
@@ -68,3 +90,18 @@ def bytes_by_link(result: Any) -> dict[str, float]:
     for link, bytes_ in zip(result.links["link"].tolist(), result.links["bytes"].tolist(), strict=True):
         crossed.setdefault(names[link], []).append(bytes_)
     return {name: math.fsum(parts) for name, parts in crossed.items()}
+
+
+def checkpointing(checkpoints: dict[str, Any] | None = None, **parts: Any) -> Any:
+    """One server of four, a checkpoint of 5 MB after every 10 s of work."""
+    return made(**({"servers": 1, "preemption": periodic(), "checkpoints": checkpoints or {}} | parts))
+
+
+def interrupted(at_s: float, checkpoints: dict[str, Any], on_preempt: str = "kill", **parts: Any) -> Any:
+    """A job of 100 steps, pushed out at some time by one that takes 20 s."""
+    jobs = concat_jobs(
+        stepped(100.0, job_id=["a"], priority=0.0),
+        job_table(submit_s=[at_s], duration_s=20.0, accelerators=4, job_id=["b"], priority=1.0),
+    )
+    rules = periodic(on_preempt=on_preempt, restore_s=99.0)  # not paid: what is restored are bytes
+    return simulated(checkpointing(checkpoints, policies=PRIORITY, **({"preemption": rules} | parts)), jobs)

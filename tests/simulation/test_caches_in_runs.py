@@ -227,6 +227,18 @@ def test_what_is_held_without_eviction_stays_until_its_reader_goes():
     assert result.jobs["end_s"].tolist() == pytest.approx([50.0, 50.0 + 20.0 + 15.0], rel=1e-9)
 
 
+def test_only_what_is_read_once_there_is_room_is_brought_in():
+    jobs = concat_jobs(
+        stepped(40.0, job_id=["a"], accelerators=2, dataset="a"),
+        stepped(20.0, job_id=["b"], accelerators=2, dataset="b", submit_s=[20.0]),
+        stepped(10.0, job_id=["c"], accelerators=2, dataset="b", submit_s=[100.0]),
+    )
+    result = told(reading({"capacity_bytes": 4e6}, **SMALL), jobs)
+    # As before there is room from 50 on, for the last 5 steps of b: half an epoch. c misses the other half.
+    assert result.jobs["end_s"].tolist() == pytest.approx([50.0, 60.0, 110.0], rel=1e-9)
+    assert bytes_by_link(result)["shared file system"] == pytest.approx(4e6 + 8e6 + 2e6, rel=1e-9)
+
+
 def test_two_data_sets_compete_in_an_lru_cache():
     jobs = concat_jobs(
         stepped(100.0, job_id=["a"], accelerators=2, dataset="a"),

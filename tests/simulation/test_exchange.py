@@ -166,6 +166,13 @@ def test_latency_is_paid_for_each_round_and_each_hop(collective):
             assert result.jobs["end_s"].tolist() == pytest.approx([expected], rel=1e-12)
 
 
+def test_a_message_of_nothing_is_not_sent():
+    jobs = gang(parallelism="tensor=2")
+    nothing = {"dimension": "tensor", "collective": "all_reduce"}
+    for result in both(jobs, costs(1.0, 0.0, parallel=(nothing,)), {"latency_s": 0.25}):
+        assert result.jobs["end_s"].tolist() == pytest.approx([10.0], rel=1e-12)
+
+
 # -- where jobs meet ---------------------------------------------------------------------------------------
 
 

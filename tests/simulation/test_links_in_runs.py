@@ -229,28 +229,49 @@ def test_a_rail_that_fails_leaves_its_part_to_the_others(traffic):
     assert result.jobs["end_s"].tolist() == pytest.approx([end_s], rel=1e-12)
 
 
-@pytest.mark.parametrize("traffic", TRAFFIC)
-@pytest.mark.parametrize(("detour", "again_s"), [("2 MB/s", 20.0), ("0.25 MB/s", 0.0)])
-def test_a_graph_has_its_own_ways_round(traffic, detour, again_s, tmp_path):
-    """Switches p and q are joined by a link of 1 MB/s, and by way of r and s by others."""
+def write_ring(folder, direct, detour):
+    """Write a graph: switches p and q are joined by a link, and by way of r and s by others."""
     nodes = [{"id": name, "kind": "server"} for name in ("a", "b")]
     nodes += [{"id": name, "kind": "switch"} for name in ("p", "q", "r", "s")]
-    pairs = [("a", "p", "1 MB/s"), ("b", "q", "1 MB/s"), ("p", "q", "1 MB/s")]
+    pairs = [("a", "p", "1 MB/s"), ("b", "q", "1 MB/s"), ("p", "q", direct)]
     pairs += [("p", "r", detour), ("r", "s", detour), ("s", "q", detour)]
     links = [{"source": a, "target": b, "bandwidth": c} for a, b, c in pairs]
     graph = {"directed": False, "multigraph": False, "nodes": [*nodes, {"id": "st", "kind": "storage"}]}
     graph["links"] = [*links, {"source": "st", "target": "r", "bandwidth": "1 GB/s"}]
-    (tmp_path / "net.json").write_text(json.dumps(graph))
+    (folder / "net.json").write_text(json.dumps(graph))
+
+
+@pytest.mark.parametrize(
+    ("traffic", "detour", "end_s"),
+    [
+        ("fluid", "2 MB/s", 20.0),
+        ("steps", "2 MB/s", 20.0),
+        # Half as fast for 7 s, on average; in bursts half an exchange that was left, then a step of 1 s + 4 s.
+        ("fluid", "0.25 MB/s", 23.5),
+        ("steps", "0.25 MB/s", 24.5),
+    ],
+)
+def test_a_graph_has_its_own_ways_round(traffic, detour, end_s, tmp_path):
+    write_ring(tmp_path, "1 MB/s", detour)
     told = events((5.5, "p to q", "fail"), (12.5, "p to q", "repair"))
     network = net(topology="graph", graph="net.json", traffic=traffic, events=told)
     result = run(hall(2, network=network), gang(), profiles=costs(), base_dir=tmp_path)
-    if not again_s:
-        # Fluid: half as fast for 7 s. Steps: half an exchange of 1 MB left, then 1 s + 4 s for a step.
-        again_s = 23.5 if traffic == "fluid" else 24.5
-    assert result.jobs["end_s"].tolist() == pytest.approx([again_s], rel=1e-12)
+    assert result.jobs["end_s"].tolist() == pytest.approx([end_s], rel=1e-12)
     sent = link_bytes(result)
     assert sent["p to q"] + sent["r to s"] == pytest.approx(1e7)
     assert sent["q to p"] == pytest.approx(1e7)
+
+
+@pytest.mark.parametrize("traffic", TRAFFIC)
+def test_a_job_is_no_faster_on_a_detour_than_on_its_own_way(traffic, tmp_path):
+    # As built the way is by a link of 0.5 MB/s: 3 s a step. Since that is down all go by links of 1 MB/s.
+    write_ring(tmp_path, "0.5 MB/s", "1 MB/s")
+    network = net(topology="graph", graph="net.json", traffic=traffic, events=events((0.0, "p to q", "fail")))
+    for horizon_s in (None, 2.6, 29.9):
+        scenario = hall(2, network=network, horizon_s=horizon_s)
+        result = run(scenario, gang(), profiles=costs(), base_dir=tmp_path)
+        worked_s = 30.0 if horizon_s is None else horizon_s
+        assert result.jobs["compute_s"] + result.jobs["communication_s"] == pytest.approx([worked_s])
 
 
 # -- who starts meanwhile ----------------------------------------------------------------------------------

@@ -101,6 +101,24 @@ def test_a_power_cap_stretches_the_computing_of_each_step():
     assert spent(steps) == pytest.approx(spent(fluid), rel=1e-9)
 
 
+def test_stages_wait_for_each_other_before_they_exchange():
+    # One micro-batch over two stages: 1 s of computing and 1 s of bubbles, then 0.96 MB one way and back at once.
+    profiles = costs(1.0, 0.0, parallel=(STAGES.model_copy(update={"overlap_fraction": 0.0}),))
+    stage_s = 2 * 4 * 8 * 3e4 / 1e6
+    for until_s, sent in ((1.9, 0.0), (2.5, 4 * 0.5e6)):
+        result = run(
+            hall(2, network=net(traffic="steps"), horizon_s=until_s),
+            gang(parallelism="pipeline=2"),
+            profiles=profiles,
+        )
+        assert tier_bytes(result, "server") == pytest.approx(sent)
+        # The devices draw what they draw in 1 s of computing, spread over the 2 s.
+        busy_s = min(until_s, 2.0) / 2.0
+        assert result.jobs["energy_j"].tolist() == pytest.approx([8 * 400.0 * busy_s + CORES_W * until_s])
+    for result in both(gang(parallelism="pipeline=2"), profiles):
+        assert result.jobs["end_s"].tolist() == pytest.approx([10 * (2.0 + stage_s)], rel=1e-12)
+
+
 def test_part_of_a_step_is_part_of_its_time_and_bytes():
     fluid, steps = both(gang(steps=2.25), costs())
     assert steps.jobs["end_s"].tolist() == pytest.approx([4.5], rel=1e-12)

@@ -1,6 +1,7 @@
 """Links and the flows on them: who is booked where, who is grouped with whom, and what each gets now."""
 
 from __future__ import annotations
+
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 

@@ -21,7 +21,6 @@ from heapq import heappop, heappush
 from itertools import accumulate
 from typing import Any
 
-from dcsim.errors import GuardError
 from dcsim.facility.sharing.flow import ELASTIC, FIXED, FREE, KEPT, FlowGroup, WatchedLink
 
 __all__ = ["Wave"]
@@ -120,9 +119,9 @@ class Wave:
         for link in pinned:
             link.pinned = False
         self._links += pinned
-        self.changed, self.moved, self.settled = (
-            list(dict.fromkeys(seen)) for seen in (self.changed, self.moved, self.settled)
-        )
+        self.changed = list(dict.fromkeys(self.changed))
+        self.moved = list(dict.fromkeys(self.moved))
+        self.settled = list(dict.fromkeys(self.settled))
 
     # -- what is touched first ---------------------------------------------------------------------
 
@@ -172,12 +171,10 @@ class Wave:
         load = link.load
         if load > 0.0:
             level = link.left / load
-            if level < link.floor:
-                level = link.floor
+            level = max(level, link.floor)
         else:
             level = _NEVER if link.left >= 0.0 else link.floor
-        if link.level < level:
-            level = link.level
+        level = min(level, link.level)
         if level < link.queued:
             link.queued = level
             heappush(self._heap, (level, link.number, link))
@@ -202,8 +199,7 @@ class Wave:
                     continue
             load += on_link
             held.append(group)
-            if bound < least:
-                least = bound
+            least = min(least, bound)
         fills = _NEVER
         if held:
             fills = left / load if left > 0.0 else 0.0
@@ -212,7 +208,7 @@ class Wave:
         heap = self._heap
         reached = heap[0][0] if heap else _NEVER
         if (
-            fills <= (reached if reached > level else level) * _SAME
+            fills <= (max(level, reached)) * _SAME
             and fills < _NEVER
             and (fills <= link.level * _SAME or (least >= fills and self._raise(link, fills, held)))
         ):
@@ -307,8 +303,7 @@ class Wave:
                 link.seen = True
                 self._links.append(link)
             fills = left / load
-            if link.level < fills:
-                fills = link.level
+            fills = min(fills, link.level)
             if fills < link.queued:
                 link.queued = fills
                 heappush(self._heap, (fills, link.number, link))
@@ -327,7 +322,9 @@ class Wave:
         link.exact, link.left, link.load = True, left, load
         return True
 
-    def _fix(self, groups: list[FlowGroup], level: float, bottleneck: WatchedLink | None) -> None:
+    def _fix(  # noqa: C901, PLR0912  the innermost loop: a call for each link would double its time
+        self, groups: list[FlowGroup], level: float, bottleneck: WatchedLink | None
+    ) -> None:
         """Give groups their new level, and tell the links that they use."""
         same, unlike = level * _SAME, level * (2.0 - _SAME)
         for group in groups:
