@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -101,11 +102,7 @@ def transfers(repeats: int) -> list[Row]:
             continue
         told = flows_over(topology)
         for driver, words in _DRIVERS.items():
-            peer, ours = alternate(
-                repeats,
-                lambda d=driver, t=told: _simgrid(t, d),
-                lambda t=topology: _dcsim(t),  # type: ignore[misc]
-            )
+            peer, ours = alternate(repeats, partial(_simgrid, told, driver), partial(_dcsim, topology))
             _check_same(told, ours[0], peer[0])
             if driver == "one":
                 rows.append(Row(f"dcsim, {name}", median(run.cpu_s for run in ours), "CPU s"))

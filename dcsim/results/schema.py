@@ -34,7 +34,8 @@ TIMES = (
         "communication_s",
         "float64",
         "s",
-        "exchange of steps that count that computing does not hide, with nobody else on the links",
+        "exchange of steps that count that computing does not hide, with nobody else on the links, and stages of a"
+        " pipeline waiting for each other",
     ),
     Column("network_stall_s", "float64", "s", "lost because links are shared with other traffic"),
     Column("data_stall_s", "float64", "s", "lost because input comes more slowly than steps use it up"),

@@ -184,9 +184,27 @@ class CostModel:
     def _layout(self, shape: Shape) -> Layout:
         return self._layouts[shape.parallelism] if shape.parallelism >= 0 else Layout()
 
+    def _silent(self, costs: LoadedProfile, shape: Shape) -> tuple[str, ...]:
+        """Return in words for which kinds of parallelism a profile says nothing, so that they cost nothing."""
+        layout = self._layout(shape)
+        told = {entry.dimension for entry in costs.profile.collectives.parallel}
+        silent = [
+            name
+            for name in ("tensor", "pipeline", "context", "expert")
+            if getattr(layout, name) > 1 and name not in told
+        ]
+        name = costs.profile.name
+        return tuple(
+            [
+                f"{name}: its profile has no traffic of {kind} parallelism, so none is counted"
+                for kind in silent
+            ]
+        )
+
     def _inside_measured(self, costs: LoadedProfile, shape: Shape) -> bool:
         """Return whether the exchange inside a server is part of the measured time of computing."""
-        return shape.accelerator == costs.profile.device and self._layout(shape) == Layout()
+        layout = self._layout(shape)
+        return shape.accelerator == costs.profile.device and layout.model == 1 and layout.expert == 1
 
     def _make(self, shape: Shape, exchange: Exchange | None) -> Plan:
         if not shape.accelerator or shape.devices == 0:
@@ -205,7 +223,7 @@ class CostModel:
             exchange = self._nominal(costs, shape, accelerator)
         compute_s = cost.compute_s / (speed * shape.share)
         waited_s = exchange.waited_s(compute_s) if exchange is not None else 0.0
-        reasons = cost.reasons
+        reasons = cost.reasons + self._silent(costs, shape)
         if shape.share < 1.0:
             reasons += (_in_part(self._jobs.profile_names[shape.profile]),)
         return Plan(

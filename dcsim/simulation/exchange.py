@@ -119,6 +119,10 @@ class Exchanges:
         spec = network.spec
         self.uniform = network.is_tree and algorithm in {"ring", "hierarchical"}
         """Whether data-parallel exchange alone takes as long on any servers that hold a gang in the same parts."""
+        self._nominal_latency_s = spec.latency_s
+        """Between two servers that are near each other."""
+        if len(fabric_bound) > 1 and (spec.hop_latency_s is not None or spec.topology == "graph"):
+            self._nominal_latency_s = network.latency_s(0, 1)
         self.uniform &= spec.hop_latency_s is None and not any(fabric_bound)
         self.uniform &= all(
             network.capacity_bytes_per_s[link - network.first_link] >= spec.server_bandwidth_bytes_per_s
@@ -154,7 +158,7 @@ class Exchanges:
         found = self._nominal.get(key)
         if found is None:
             step = self._step(traffic, layout, batch, counts, accelerator)
-            links = self._links(accelerator, self._network.spec.latency_s)
+            links = self._links(accelerator, self._nominal_latency_s)
             parts = []
             for part in step.parts:
                 pattern = part.pattern._replace(device_bytes=0.0) if inside_measured else part.pattern
@@ -227,7 +231,7 @@ class Exchanges:
         key = (id(traffic), layout, batch, counts, accelerator.name if self._algorithm == "auto" else "")
         found = self._traffic.get(key)
         if found is None:
-            links = self._links(accelerator, self._network.spec.latency_s)
+            links = self._links(accelerator, self._nominal_latency_s)
             placement = list(enumerate(counts))
             found = step_traffic(traffic, layout, placement, max(1, batch), self._algorithm, links)
             self._traffic[key] = found

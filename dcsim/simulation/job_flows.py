@@ -133,11 +133,11 @@ class JobFlows:
     def _as_fed(self, ample: Plan, cap_bytes_per_s: float, uses: Uses) -> Plan:
         """Return a plan as fast as its input lets it be with nobody else there: its client, and how far it reads ahead."""
         ahead = self._inputs.storage.prefetch_bytes
-        if cap_bytes_per_s == math.inf and ahead is None:
+        if cap_bytes_per_s == math.inf and ahead is None and self._contention:
             return ample
         most = cap_bytes_per_s
         overlap = overlap_fraction(ahead, ample.stream_bytes_per_step)
-        if overlap < 1.0:
+        if overlap < 1.0 or not self._contention:
             links = self._inputs.links.bandwidths
             # Who is cut off stands still, however far it reads ahead.
             most = min([most, *(links[link] / weight for link, weight in uses if links[link] > 0.0)])

@@ -74,6 +74,7 @@ def _plain_traffic(inputs: RunInputs) -> bool:
     network = inputs.scenario.network
     return (
         inputs.network.is_tree
+        and network.contention
         and network.traffic == "fluid"
         and not network.events
         and not any(inputs.links.fabric_bound)
@@ -129,7 +130,6 @@ class OpenLoop:
         self._completed = 0
         self._booked = 0
         """Bytes/s that running jobs want of the shared file system."""
-        self._contention = inputs.scenario.network.contention
         self._capacity = inputs.storage.capacity_bytes_per_s[inputs.storage.shared_link]
 
     def run(self) -> bool:
@@ -213,7 +213,7 @@ class OpenLoop:
                 at = self.kinds.gang(kind, site, placement)
             self.where[job] = at
             self._booked += at.usage
-            if self._booked > self._capacity and self._contention:
+            if self._booked > self._capacity:
                 raise _OverbookedError
             self.start_s[job] = now_s
             self.told.append((job << 2) + GRANT)

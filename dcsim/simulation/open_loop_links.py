@@ -54,7 +54,7 @@ def links_hold(inputs: RunInputs, rows: GrantRows) -> bool:
 
     Usages are weighed and rounded as flows are (`dcsim.facility.storage`, `dcsim.facility.network`).
     """
-    if not len(rows.gang) or not inputs.scenario.network.contention:
+    if not len(rows.gang):
         return True
     fleet, storage, network = inputs.fleet, inputs.storage, inputs.network
     capacity = np.array(inputs.links.bandwidths)

@@ -79,7 +79,7 @@ class SharedFileSystemSpec(SpecModel):
     redundancy: RedundancySpec = NoRedundancySpec()
     """What is stored besides the data."""
     rebuild_bandwidth_bytes_per_s: BandwidthBytesPerS | None = Field(default=None, gt=0)
-    """The most a rebuild writes; None: all that jobs leave it."""
+    """The most a rebuild writes; None: what max-min sharing gives it beside the jobs, like any transfer."""
     failures: tuple[DataServerFailureSpec, ...] = Field(default=(), max_length=10_000)
     """Data servers that are lost during the run."""
 
@@ -115,6 +115,7 @@ class SharedFileSystemSpec(SpecModel):
                 expected = f"one of the {self.data_servers} data servers, counted from 0"
                 hint = "" if self.data_servers > 1 else "give `data_servers`"
                 yield FieldIssue(f"{failure.data_server}", expected, hint, at=("failures", i, "data_server"))
+                continue
             if failure.at_s < down.get(failure.data_server, 0.0):
                 got = f"data server {failure.data_server} fails while it is down"
                 yield FieldIssue(
@@ -122,6 +123,11 @@ class SharedFileSystemSpec(SpecModel):
                 )
             until_s = math.inf if failure.repair_s is None else failure.at_s + failure.repair_s
             down[failure.data_server] = until_s
+            if sum(end_s > failure.at_s for end_s in down.values()) >= self.data_servers:
+                got = f"data server {failure.data_server} fails as the last of {self.data_servers}"
+                hint = "give `repair_s` of earlier ones, or more `data_servers`"
+                yield FieldIssue(got, "at least one that is up", hint, at=("failures", i))
+                return
 
 
 class LocalDiskSpec(SpecModel):

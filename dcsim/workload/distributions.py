@@ -127,7 +127,8 @@ def mean_width(widths: Mapping[int, float]) -> float:
     >>> mean_width({1: 3.0, 8: 1.0})
     2.75
     """
-    return sum(width * weight for width, weight in widths.items()) / sum(widths.values())
+    in_order = sorted(widths.items())  # the order of keys in a file must not show in the last digit
+    return sum(width * weight for width, weight in in_order) / sum(weight for _, weight in in_order)
 
 
 def zipf_weights(count: int, exponent: float = 1.0) -> Floats:

@@ -11,7 +11,9 @@ from dcsim.errors import GuardError
 from dcsim.simulation.cluster_run import ClusterRun
 from dcsim.simulation.guards import check_run
 from dcsim.simulation.inputs import prepare
-from dcsim.simulation.open_loop_record import run_open_loop
+from dcsim.simulation.run import simulate
+from dcsim.workload.jobs import job_table
+from tests.simulation.conftest import round_profile
 from tests.simulation.exchanging import both, costs, gang, link_bytes, net, spent, tier_bytes
 from tests.simulation.halls import LINK, hall, run
 
@@ -88,16 +90,26 @@ def test_who_asks_for_little_is_not_held_back_by_who_asks_for_much():
     assert result.jobs["end_s"].tolist() == pytest.approx([100.0, 90 * 2.125], rel=1e-9)
 
 
-def test_without_contention_everybody_is_alone_and_the_open_loop_tells_it():
+def test_without_contention_everybody_is_alone():
     table = gang(submit_s=[0.0, 0.0], accelerators=4)
     fluid, steps = both(table, costs(0.5), {"contention": False}, policies=SPREAD)
     for result in (fluid, steps):
         assert result.jobs["end_s"].tolist() == pytest.approx([15.0, 15.0], rel=1e-12)
-    scenario = hall(2, network=net(contention=False), policies=SPREAD)
-    inputs = prepare(scenario, 0, Path(), jobs=table, profiles=costs(0.5))
-    told = run_open_loop(inputs, None)
-    assert told is not None
-    assert list(told.end_s) == fluid.jobs["end_s"].tolist()
+
+
+def test_without_contention_a_job_still_reads_no_faster_than_its_own_way_lets_it():
+    """Steps of 1 s of computing that read 0.1 MB through a file system of 0.05 MB/s: 2 s each, whoever else reads."""
+    table = job_table(submit_s=[0.0, 0.0], accelerators=1, steps=10, profile="round")
+    storage = {"shared": {"bandwidth_bytes_per_s": 5e4}}
+    result = simulate(
+        hall(2, network=net(contention=False), storage=storage, policies=SPREAD),
+        0,
+        jobs=table,
+        profiles=round_profile(),
+        guards=True,
+    )
+    assert result.jobs["end_s"].tolist() == pytest.approx([20.0, 20.0], rel=1e-9)
+    assert result.jobs["data_stall_s"].tolist() == pytest.approx([10.0, 10.0], rel=1e-9)
 
 
 # -- inside a server ---------------------------------------------------------------------------------------

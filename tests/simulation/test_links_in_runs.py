@@ -266,7 +266,8 @@ def test_a_graph_has_its_own_ways_round(traffic, detour, end_s, tmp_path):
 def test_a_job_is_no_faster_on_a_detour_than_on_its_own_way(traffic, tmp_path):
     # As built the way is by a link of 0.5 MB/s: 3 s a step. Since that is down all go by links of 1 MB/s.
     write_ring(tmp_path, "0.5 MB/s", "1 MB/s")
-    network = net(topology="graph", graph="net.json", traffic=traffic, events=events((0.0, "p to q", "fail")))
+    told = events((0.0, "p to q", "fail"), (0.0, "q to p", "fail"))
+    network = net(topology="graph", graph="net.json", traffic=traffic, events=told)
     for horizon_s in (None, 2.6, 29.9):
         scenario = hall(2, network=network, horizon_s=horizon_s)
         result = run(scenario, gang(), profiles=costs(), base_dir=tmp_path)

@@ -193,10 +193,11 @@ def test_a_time_limit_in_the_middle_of_a_step():
     assert killed.tolist() == pytest.approx([1.5])
 
 
+@pytest.mark.parametrize("latency_s", [0.0, 0.3])
 @pytest.mark.parametrize("interval_s", [1.0, 1.7, 4.0])
-def test_checkpoints_in_the_middle_of_steps_lose_and_double_nothing(interval_s):
+def test_checkpoints_in_the_middle_of_steps_lose_and_double_nothing(interval_s, latency_s):
     preemption = {"checkpoint_interval_s": interval_s, "checkpoint_s": 0.25}
-    fluid, steps = both(gang(), costs(), preemption=preemption)
+    fluid, steps = both(gang(), costs(), {"latency_s": latency_s}, preemption=preemption)
     assert steps.jobs["end_s"].tolist() == pytest.approx(fluid.jobs["end_s"].tolist(), rel=1e-12)
     assert spent(steps) == pytest.approx(spent(fluid), rel=1e-9)
     # Nothing is exchanged twice: a step that was broken off goes on where it stood.
