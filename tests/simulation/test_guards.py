@@ -120,3 +120,16 @@ def test_a_planted_fault_is_named(monkeypatch, corrupt, message):
 
 def test_an_honest_run_passes(monkeypatch):
     _corrupted(monkeypatch, lambda state, columns: None)
+
+
+def test_who_is_let_go_at_an_instant_by_the_end_of_another_need_not_have_gone_first():
+    # The second goes first, but waits for the third, which starts and ends at 1 s; then for the first's device.
+    jobs = job_table(
+        submit_s=[0.0, 0.0, 1.0],
+        duration_s=[2.0, 1.0, 0.0],
+        accelerators=[1, 2, 1],
+        job_id=["a", "b", "c"],
+        after={"b": ("c",)},
+    )
+    result = run(hall(2, 1), jobs)
+    assert result.jobs["start_s"].tolist() == [0.0, 2.0, 1.0]

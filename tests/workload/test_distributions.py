@@ -19,6 +19,7 @@ from dcsim.workload.distributions import (
     discrete_choice,
     diurnal_arrivals_s,
     diurnal_phase_rad,
+    mean_width,
     zipf_weights,
 )
 
@@ -90,3 +91,10 @@ def test_choices_follow_their_weights_and_skip_none() -> None:
 
 def test_zipf() -> None:
     np.testing.assert_allclose(zipf_weights(4), np.array([12, 6, 4, 3]) / 25)
+
+
+def test_the_mean_width_does_not_show_the_order_of_keys() -> None:
+    widths = {1: 0.3, 4: 0.2, 8: 0.2, 16: 0.2, 32: 0.1}
+    as_text = dict(sorted(widths.items(), key=lambda pair: str(pair[0])))
+    assert list(as_text) != list(widths)
+    assert mean_width(as_text) == mean_width(widths)
