@@ -21,6 +21,7 @@ from heapq import heappop, heappush
 from itertools import accumulate
 from typing import Any
 
+from dcsim.errors import GuardError
 from dcsim.facility.sharing.flow import ELASTIC, FIXED, FREE, KEPT, FlowGroup, WatchedLink
 
 __all__ = ["Wave"]
@@ -85,7 +86,7 @@ class Wave:
         for link in list(self._links):
             self._requeue(link)
         heap = self._heap
-        while self._open:
+        while self._open and heap:
             level, number, what = heappop(heap)
             self._level = level
             if number < 0:
@@ -102,6 +103,8 @@ class Wave:
                     self._fill(what, level)
                 else:
                     self._requeue(what)
+        if self._open:
+            raise GuardError(f"{self._open} links or flows were left without a rate")
 
     def _spread_again(self) -> None:
         """Work out what links do that were thought to have room to spare, until that is true."""
@@ -171,10 +174,12 @@ class Wave:
         load = link.load
         if load > 0.0:
             level = link.left / load
-            level = max(level, link.floor)
+            if level < link.floor:  # noqa: PLR1730  here and below: max() and min() take thrice as long
+                level = link.floor
         else:
             level = _NEVER if link.left >= 0.0 else link.floor
-        level = min(level, link.level)
+        if link.level < level:  # noqa: PLR1730
+            level = link.level
         if level < link.queued:
             link.queued = level
             heappush(self._heap, (level, link.number, link))
@@ -184,7 +189,7 @@ class Wave:
 
     # -- links that fill, or no longer do ----------------------------------------------------------
 
-    def _fill(self, link: WatchedLink, level: float) -> None:
+    def _fill(self, link: WatchedLink, level: float) -> None:  # noqa: C901  the innermost loop
         """Settle a link if it fills before anything else happens; else let it be looked at again."""
         left, final = link.capacity, level * (2.0 - _SAME)
         held: list[FlowGroup] = []
@@ -199,7 +204,8 @@ class Wave:
                     continue
             load += on_link
             held.append(group)
-            least = min(least, bound)
+            if bound < least:  # noqa: PLR1730
+                least = bound
         fills = _NEVER
         if held:
             fills = left / load if left > 0.0 else 0.0
@@ -303,7 +309,8 @@ class Wave:
                 link.seen = True
                 self._links.append(link)
             fills = left / load
-            fills = min(fills, link.level)
+            if link.level < fills:  # noqa: PLR1730
+                fills = link.level
             if fills < link.queued:
                 link.queued = fills
                 heappush(self._heap, (fills, link.number, link))
