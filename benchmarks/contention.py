@@ -23,14 +23,12 @@ _MEANING = {
 }
 
 
-def contended_scenario(case: str, *, contention: bool, start_up: bool = True) -> Scenario:
+def contended_scenario(case: str, *, contention: bool) -> Scenario:
     """Return 1,000 training jobs of 8 to 32 accelerators on 2,000 servers, links overbooked by hundreds of them.
 
     Args:
         case: of `CASES`.
         contention: whether flows share links.
-        start_up: whether jobs take a while to start. They do in any real cluster; without, a run in which no
-            link holds anybody back is told by the open loop.
     """
     widths = {8: 0.3, 16: 0.4, 32: 0.3}
     said: dict[str, Any] = {
@@ -53,7 +51,7 @@ def contended_scenario(case: str, *, contention: bool, start_up: bool = True) ->
         "storage": {
             "shared": {"bandwidth_bytes_per_s": (0.02e9 if case == "file-system" else 0.4e9) * SERVERS}
         },
-        "preemption": {"start_s": 60.0 if start_up else 0.0},
+        "preemption": {"start_s": 60.0},
         "cooling": {"plant": "chilled_water"},
         "weather": {"kind": "site", "site": "dallas"},
         "workload": {
@@ -72,7 +70,7 @@ def contended_scenario(case: str, *, contention: bool, start_up: bool = True) ->
 
 
 def contention(repeats: int) -> list[Row]:
-    """Contention on over off, both event by event; and off where nothing keeps the open loop from telling it."""
+    """CPU time of a run with contention over that of the same run without."""
     rows = []
     for case in CASES:
         on, off = alternate(
@@ -84,8 +82,4 @@ def contention(repeats: int) -> list[Row]:
             Row(f"1,000 jobs, 2,000 servers, {_MEANING[case]}", us_a_job(on, JOBS), "us a job"),
             Row("  its CPU time over that without contention", ratio(on, off), "times", 2.0),
         ]
-    (open_loop,) = [measure("alone-at-once-leaves", JOBS, SERVERS)]
-    rows.append(
-        Row("  without contention and start-up times (open loop)", us_a_job([open_loop], JOBS), "us a job")
-    )
     return rows

@@ -20,7 +20,7 @@ __all__ = ["CASES", "Measurement", "main", "measure"]
 CASES = ("simpy", "dcsim", "dcsim-written", "dcsim-starved", "one-device", "decisions", "waiting-ORDERING")
 """simpy: the yardstick. dcsim: scenario to result in memory. dcsim-written: and on disk.
 dcsim-starved: with a file system of a quarter of what the jobs want. one-device: `one_device_jobs`.
-contended-CASE, alone-CASE, alone-at-once-CASE: `contention`. decisions: placements on an index of free accelerators. waiting-ORDERING: all jobs there from the start."""
+contended-CASE, alone-CASE: `contention`. decisions: placements on an index of free accelerators. waiting-ORDERING: all jobs there from the start."""
 
 _TIMEOUT_S = 1_800
 _STARVED_GB_PER_S = 0.1
@@ -99,9 +99,8 @@ def _dcsim(case: str, jobs: int, servers: int) -> dict[str, float]:
     ordering = case.removeprefix("waiting-") if case.startswith("waiting-") else "fifo"
     scenario = bench_scenario(jobs, servers, bandwidth, ordering)
     if case.startswith(("contended-", "alone-")):
-        kind = case.removeprefix("contended-").removeprefix("alone-").removeprefix("at-once-")
-        shares, slow = case.startswith("contended-"), "at-once" not in case
-        scenario = contended_scenario(kind, contention=shares, start_up=slow)
+        kind = case.removeprefix("contended-").removeprefix("alone-")
+        scenario = contended_scenario(kind, contention=case.startswith("contended-"))
     table = None
     if case == "one-device":
         table = one_device_table(jobs, servers)
