@@ -225,7 +225,8 @@ def _bounds(field: FieldType) -> str:
     shortest = next((item.min_length for item in field.metadata if isinstance(item, MinLen)), 0)
     longest = next((item.max_length for item in field.metadata if isinstance(item, MaxLen)), None)
     if longest is not None:
-        words.append(f"of {longest} items" if longest == shortest else f"of at most {longest} items")
+        least = f"{shortest} to" if 0 < shortest < longest else "at most" if shortest < longest else ""
+        words.append(f"of {least} {longest:,} items".replace("  ", " "))
     elif shortest:
         words.append(f"of at least {shortest} item" + ("s" if shortest > 1 else ""))
     return " and ".join(words)
