@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dcsim.errors import PolicyError
 from dcsim.policies.active import ActiveJobs, Decision
+from dcsim.policies.power_view import IdleView, PowerView
 from dcsim.policies.views import (
     ClusterView,
     GridView,
@@ -153,6 +154,10 @@ class EnergyPolicy(ABC):
     """Whether `eligible_s` may hold a job back (asked only for jobs with slack)."""
     suspends: ClassVar[bool] = False
     """Whether `suspended` is asked at every decision; the ordering policy then decides again and again."""
+    recaps: ClassVar[bool] = False
+    """Whether `caps_now` is asked when jobs start or end, budgets change, or it wants to be asked again."""
+    reserves: ClassVar[bool] = False
+    """Whether `awake_reserve` is asked when jobs come, start or end."""
 
     def power_cap_fractions(self, jobs: JobsView) -> npt.NDArray[np.float64]:
         """Return (N,) caps of each job's accelerators over their peak power, (0, 1]."""
@@ -171,3 +176,16 @@ class EnergyPolicy(ABC):
     ) -> tuple[npt.NDArray[np.bool_], float]:
         """Return (K,) which active jobs are to hold nothing now, and when to ask again (infinity: no need)."""
         return np.zeros(len(active), dtype=bool), float("inf")
+
+    def caps_now(
+        self, jobs: JobsView, power: PowerView, grid: GridView
+    ) -> tuple[npt.NDArray[np.float64], float]:
+        """Return (K,) caps over peak power for the running jobs, and when to ask again (infinity: no need).
+
+        They come into force after the hall's cap latency. Caps below what a device can hold are raised to it.
+        """
+        return np.asarray(power.cap_fraction), float("inf")
+
+    def awake_reserve(self, idle: IdleView) -> tuple[int, float]:
+        """Return how many servers without jobs to keep awake, and when to ask again (infinity: no need)."""
+        return 0, float("inf")

@@ -25,6 +25,7 @@ from dcsim.policies.base import EnergyPolicy, OrderingPolicy, PlacementPolicy
 from dcsim.policies.dynamic import Gittins, LeastAttainedService, ShortestRemaining, Tiresias
 from dcsim.policies.elastic_goodput import ElasticEqual, ElasticGoodput
 from dcsim.policies.energy import CarbonShift, NoEnergyPolicy, PowerCap, SleepIdle
+from dcsim.policies.facility import BatteryPolicy, CoolingPolicy, FixedSetPoints, IdleBattery
 from dcsim.policies.ordering import EarliestDeadline, Fifo, Priority, ShortestFirst, SmallestFirst
 from dcsim.policies.placement import BestFit, FirstFit, RackLocal, Spread, WorstFit
 from dcsim.policies.placement_fgd import FragmentationGradient
@@ -47,13 +48,21 @@ __all__ = [
 ENTRY_POINT_GROUP = "dcsim.policies"
 """Installed packages name their policy classes under this entry-point group."""
 
-Policy = OrderingPolicy | PlacementPolicy | EnergyPolicy
-PolicyClass = type[OrderingPolicy] | type[PlacementPolicy] | type[EnergyPolicy]
+Policy = OrderingPolicy | PlacementPolicy | EnergyPolicy | CoolingPolicy | BatteryPolicy
+PolicyClass = (
+    type[OrderingPolicy]
+    | type[PlacementPolicy]
+    | type[EnergyPolicy]
+    | type[CoolingPolicy]
+    | type[BatteryPolicy]
+)
 
 _BASES: Mapping[str, PolicyClass] = {
     "ordering": OrderingPolicy,
     "placement": PlacementPolicy,
     "energy": EnergyPolicy,
+    "cooling": CoolingPolicy,
+    "battery": BatteryPolicy,
 }
 _REGISTRY: dict[str, dict[str, PolicyClass]] = {kind: {} for kind in _BASES}
 
@@ -67,7 +76,7 @@ def register(policy: PolicyClass) -> PolicyClass:
     kind = next((kind for kind, base in _BASES.items() if issubclass(policy, base)), None)
     name = getattr(policy, "name", "")
     if kind is None or not name:
-        msg = f"{policy!r} -> expected a named subclass of OrderingPolicy, PlacementPolicy or EnergyPolicy"
+        msg = f"{policy!r} -> expected a named subclass of one of the policy classes"
         raise PolicyError(msg)
     if _REGISTRY[kind].setdefault(name, policy) is not policy:
         msg = f"{kind} policy {name!r} is already registered by {_REGISTRY[kind][name].__module__}"
@@ -85,13 +94,14 @@ _BUILT_IN += (FairShare, DominantResourceFairness, FinishTimeFairness)
 _BUILT_IN += (ElasticGoodput, ElasticEqual)
 _BUILT_IN += (MaxMinFairness, MaxMinThroughput, MaxSumThroughput, MinMakespan, FinishTimeAllocation)
 _BUILT_IN += (Allox, FifoFastest, FifoLastListed)
+_BUILT_IN += (FixedSetPoints, IdleBattery)
 _BUILT_IN += (NoEnergyPolicy, PowerCap, SleepIdle, CarbonShift, CarbonSuspend)
 for _policy in _BUILT_IN:
     register(_policy)
 
 
 def known_policies(kind: str) -> Mapping[str, PolicyClass]:
-    """Return the registered classes of one kind ("ordering", "placement", "energy") by name.
+    """Return the registered classes of one kind ("ordering", "placement", "energy", "cooling", "battery") by name.
 
     >>> sorted(known_policies("placement"))[:4]
     ['best_fit', 'best_fit_vector', 'consolidated', 'dot_prod']

@@ -46,3 +46,7 @@ class PolicySpec(SpecModel):
     """Where a gang goes."""
     energy: PolicyChoice = PolicyChoice(name="none")
     """At what power, and when."""
+    cooling: PolicyChoice = PolicyChoice(name="fixed")
+    """Supply temperature and flow of the hall."""
+    battery: PolicyChoice = PolicyChoice(name="idle")
+    """What the battery does, if there is one."""
