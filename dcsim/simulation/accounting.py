@@ -76,21 +76,27 @@ class Accounts:
         record.energy_j[job] += running.energy_j
         record.network_bytes[job] += plan.sent_bytes_per_step * done
         record.input_bytes[job] += plan.input_bytes_per_step * done
-        record.productive[job] += (done - lost) / running.alone.rate * devices
-        record.redone[job] += lost / running.alone.rate * devices
-        stalled_s = max(0.0, running.run_s - done / running.alone.rate)
+        own_rate = running.alone.rate
+        if running.throttle_s > 0.0 and done > 0.0:  # caps came and went: its own rate is that under them
+            own_s = done / own_rate
+            own_rate = done / (own_s + min(running.throttle_s, max(0.0, running.run_s - own_s)))
+        record.productive[job] += (done - lost) / own_rate * devices
+        record.redone[job] += lost / own_rate * devices
+        stalled_s = max(0.0, running.run_s - done / own_rate)
         record.stalled[job] += stalled_s * devices
-        self._own_time(running, done - lost, lost, stalled_s)
+        self._own_time(running, done - lost, lost, stalled_s, own_rate)
 
-    def _own_time(self, running: RunningJob, kept: float, lost: float, stalled_s: float) -> None:
+    def _own_time(
+        self, running: RunningJob, kept: float, lost: float, stalled_s: float, own_rate: float
+    ) -> None:
         """Write down what the time in phase RUN went into: steps that count, steps lost, and what slowed them."""
         job, alone, record = running.index, running.alone, self._record
         # Parts of the whole, so that they add up to it whatever rounding says.
         kept_s, step_s = kept / alone.rate, alone.compute_s + alone.throttled_s + alone.communication_s
-        record.throttled_s[job] += kept_s * (alone.throttled_s / step_s)
+        record.throttled_s[job] += kept_s * (alone.throttled_s / step_s) + max(0.0, kept / own_rate - kept_s)
         record.communication_s[job] += kept_s * (alone.communication_s / step_s)
         record.compute_s[job] += kept_s * (alone.compute_s / step_s)
-        record.redone_s[job] += lost / alone.rate
+        record.redone_s[job] += lost / own_rate
         network_s = min(stalled_s, running.network_stall_s)
         data_s = min(stalled_s - network_s, running.data_stall_s)
         rest_s = stalled_s - network_s - data_s

@@ -116,7 +116,7 @@ def _jobs_table(run: RunRecord, still_holding: npt.NDArray[Any]) -> Arrays:
         "servers": np.array(run.servers_used, dtype=np.int32),
         "racks": np.array(run.racks_used, dtype=np.int32),
         "first_server": np.array(run.first_server, dtype=np.int32),
-        "power_cap_fraction": inputs.cap_fraction,
+        "power_cap_fraction": np.array(run.cap_fraction),
         "energy_j": np.array(run.energy_j),
         "network_bytes": np.array(run.network_bytes),
         "input_bytes": np.array(run.input_bytes),

@@ -27,6 +27,7 @@ from dcsim.simulation.saving import Saving
 from dcsim.simulation.server_states import ServerStates
 
 if TYPE_CHECKING:
+    from dcsim.simulation.gang_watcher import GangWatcher
     from dcsim.simulation.ledger import Ledger
 
 __all__ = ["Attempts"]
@@ -109,9 +110,16 @@ class Attempts:
         neighbours = Neighbours(inputs)
         self._neighbours = neighbours if neighbours.applies else None
         self.accounts = Accounts(record, placer.share, neighbours=neighbours.applies)
-        self._plans = GangPlans(inputs, whole_devices=neighbours.applies)
+        self.plans = GangPlans(inputs, whole_devices=neighbours.applies)
+        self.watchers: list[GangWatcher] = []
+        """Are told of each gang that is granted its servers, and of each that gave them back."""
         self.flows = JobFlows(inputs, storage, record.traffic)
         self._saving = Saving(inputs, engine, self.work.transfers, record.traffic, storage, record.log)
+
+    @property
+    def it_power_w(self) -> float:
+        """What all IT equipment draws now."""
+        return self.servers.power_w + self.work.power_w
 
     # -- a gang is granted ---------------------------------------------------------------------------
 
@@ -119,7 +127,7 @@ class Attempts:
         """Grant a placement: the job works as soon as its servers are awake and its state is loaded."""
         now_s, record, fleet = self._engine.now, self._record, self._placer.fleet
         held = self._placer.take(job, width, placement)
-        plan, exchange, ratio = self._plans.make(job, placement, width)
+        plan, exchange, ratio = self.plans.make(job, placement, width)
         cpu_w = self._placer.cpu_power_w(job, width, placement)
         running = RunningJob(job, plan, self.left[job], held, cpu_w, now_s, placement, width)
         running.exchange, running.step_ratio = exchange, ratio
@@ -127,6 +135,8 @@ class Attempts:
         running.tenant, running.share = int(self._tenant[job]), self._inputs.network_share(job)
         self._share_device(running, joins=True)
         self.running[job] = running
+        for watcher in self.watchers:
+            watcher.granted(running)
         record.attempts[job] += 1
         self.accounts.granted(job, now_s)
         if record.attempts[job] == 1:
@@ -153,7 +163,7 @@ class Attempts:
         if neighbours is None or self._placer.share[running.index] >= 1.0:
             return
         changed = neighbours.join(running) if joins else neighbours.leave(running)
-        accelerator = self._plans.accelerator(running.placement)
+        accelerator = self.plans.accelerator(running.placement)
         for job in [*changed, running] if joins else changed:
             plan = neighbours.plan(job, accelerator)
             if plan.extrapolated:
@@ -326,7 +336,7 @@ class Attempts:
         self.flows.rerouted()
         for running in list(self.running.values()):
             if running.exchange is not None:
-                running.exchange = self._plans.exchange(running.index, running.placement, running.width)
+                running.exchange = self.plans.exchange(running.index, running.placement, running.width)
         self._refresh([job for job in self.running.values() if job.exchange is not None or job.feed_uses])
         self._saving.reroute()
 
@@ -464,6 +474,8 @@ class Attempts:
         self._saving.drop(running)
         self.servers.forget(running)
         self._share_device(running, joins=False)
+        for watcher in self.watchers:
+            watcher.released(running)
         self._placer.give_back(job, running.width, running.held)
         for held in running.held:
             if not fleet.jobs_on[held[0]]:

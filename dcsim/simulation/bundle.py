@@ -103,7 +103,9 @@ class Bundle:
         running.energy_j += self.energy_j - running.joined_energy_j
         running.network_stall_s += self.network_stall_s - running.joined_network_stall_s
         running.data_stall_s += self.data_stall_s - running.joined_data_stall_s
-        running.data_stall_s += running.feed_lag_s * (self.steps - running.joined_steps)
+        done = self.steps - running.joined_steps
+        running.data_stall_s += running.feed_lag_s * done
+        running.throttle_s += running.cap_lag_s * done
         running.since_s = self.since_s
         running.bundle = None
         self.count -= 1
@@ -114,6 +116,11 @@ class Bundle:
         while heap and (heap[0][2].bundle is not self or heap[0][0] != heap[0][2].target_steps):
             heappop(heap)
         return heap[0][2] if heap else None
+
+    def members(self) -> list[RunningJob]:
+        """Return its jobs, each once, in the order of their rows."""
+        found = {entry[1]: entry[2] for entry in self._heap if entry[2].bundle is self}
+        return [found[row] for row in sorted(found)]
 
     def set_rate(self) -> float:
         """Take the rate and power that the groups give now; returns the change of one job's power in W."""

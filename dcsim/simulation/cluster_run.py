@@ -13,13 +13,17 @@ from dcsim.facility.storage import StorageState
 from dcsim.policies.views import GridView, JobView
 from dcsim.simulation.admission import Admission
 from dcsim.simulation.attempts import Attempts
+from dcsim.simulation.budgets import Budgets, watches_racks
+from dcsim.simulation.capping import Capping
 from dcsim.simulation.dispatching import make_dispatch
 from dcsim.simulation.explaining import Observer
 from dcsim.simulation.hall_events import HallEvents
 from dcsim.simulation.inputs import RunInputs
 from dcsim.simulation.kinds import LogKind, Order
 from dcsim.simulation.placing import Placer
+from dcsim.simulation.rack_powers import RackPowers
 from dcsim.simulation.record import CANCELLED, RunRecord
+from dcsim.simulation.reserving import Reserving
 from dcsim.simulation.watching import Watch
 
 __all__ = ["ClusterRun"]
@@ -78,12 +82,33 @@ class ClusterRun:
         if observer is not None:
             observer.link_names = inputs.links.names
             self._watch = Watch(observer, self.engine, self.links, self.attempts.running)
+        self.racks: RackPowers | None = None
+        self.capping: Capping | None = None
+        self._reserving = (
+            Reserving(self.engine, inputs, self.attempts.servers) if inputs.policies.energy.reserves else None
+        )
+        self._prepare_power(placer)
         self._dispatch = make_dispatch(self.engine, self.record, placer, self.attempts, grid)
         self._admission = Admission(inputs.jobs, self._admit, self._cancel)
         self._submit_s = array("d", inputs.jobs.submit_s.tobytes())
         self._slack_s = array("d", inputs.jobs.slack_s.tobytes())
         self._width = placer.width
-        self._log_power(self.attempts.servers.power_w)
+        self._log_power(self.attempts.it_power_w)
+
+    def _prepare_power(self, placer: Placer) -> None:
+        """Make what watches and changes powers, where a policy, a power tree or a room asks for it."""
+        inputs, attempts = self.inputs, self.attempts
+        if watches_racks(inputs.scenario):
+            self.racks = racks = RackPowers(self.fleet)
+            attempts.watchers.append(racks)
+            attempts.work.on_power = racks.job_changed
+            attempts.servers.on_power = racks.server_changed
+        if inputs.policies.energy.recaps or getattr(inputs.scenario, "room", None) is not None:
+            budgets = Budgets(inputs.scenario, len(self.fleet.rack_start))
+            self.capping = Capping(
+                self.engine, self.record, attempts, budgets, self.racks, self._grid, placer.share
+            )
+            attempts.watchers.append(self.capping)
 
     # -- the run ---------------------------------------------------------------------------------
 
@@ -103,6 +128,8 @@ class ClusterRun:
         self.attempts.servers.start()
         self.engine.run_calls(horizon_s, self._waiting_names)
         self.attempts.account_unfinished()
+        if self.capping is not None:
+            self.capping.account()
         self.record.now_s = self.engine.now
         return self.engine.now
 
@@ -132,6 +159,8 @@ class ClusterRun:
         if job + 1 < len(self._submit_s):
             self._arrive_next(job + 1)
         now_s = self.engine.now
+        if self._reserving is not None:
+            self._reserving.arrived = job + 1
         self.record.log.add(now_s, _SUBMIT, job, -1, self._width[job])
         if self.inputs.policies.energy.holds_jobs and self._slack_s[job] > 0.0:
             eligible_s = self._eligible_s(job)
@@ -223,7 +252,13 @@ class ClusterRun:
             self.engine.clear()  # a rebuild that goes faster now does not keep the run open
         if self._watch is not None:
             self._watch.settle()
-        it_w = self.attempts.servers.power_w + self.attempts.work.power_w
+        if self._reserving is not None:
+            self._reserving.settle()
+        if self.capping is not None:
+            self.capping.settle()
+        if self.racks is not None and self.racks.dirty:
+            self.racks.log(self.engine.now)
+        it_w = self.attempts.it_power_w
         if it_w != self._logged_w:
             self._log_power(it_w)
         if self._guards:

@@ -277,6 +277,11 @@ class CostModel:
                 raise PolicyError(msg) from None
         return self._speeds[key]
 
+    @staticmethod
+    def least_cap(accelerator: Accelerator) -> float:
+        """Return the cap, over peak power, that an accelerator can only just not hold any more."""
+        return max(accelerator.idle_power_w / accelerator.peak_power_w, accelerator.cap_curve.alpha)
+
     def _step_cost(
         self, costs: LoadedProfile, accelerator: Accelerator, devices: int, batch: int
     ) -> StepCost:

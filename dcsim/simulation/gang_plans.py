@@ -32,7 +32,8 @@ class GangPlans:
         self._width = array("q", jobs.accelerators.tobytes())
         self._share = array("d", jobs.accelerator_share.tobytes())
         self._parallelism = array("q", jobs.parallelism.tobytes())
-        self._cap = array("d", inputs.cap_fraction.tobytes())
+        self.cap = array("d", inputs.cap_fraction.tobytes())
+        """Of each job now, over the peak power of its accelerators."""
         self.accelerator_name = [t.accelerator.name if t.accelerator else "" for t in inputs.fleet.types]
         """Of each type of server; "" without any."""
         self._scaled: dict[tuple[int, float], Plan] = {}
@@ -51,7 +52,7 @@ class GangPlans:
             self._batch[job],
             width,
             self.accelerator(placement),
-            self._cap[job],
+            self.cap[job],
             1.0 if self._whole_devices else self._share[job],
             counts,
             self._parallelism[job],
@@ -79,6 +80,15 @@ class GangPlans:
         if key not in self._scaled:
             self._scaled[key] = _rescaled(plan, factor)
         return self._scaled[key], exchange, 1.0 / factor
+
+    def at_cap(self, job: int, placement: Placement, width: int, cap_fraction: float) -> Plan:
+        """Return the plan that a job would go by here under another cap."""
+        before = self.cap[job]
+        self.cap[job] = cap_fraction
+        try:
+            return self.make(job, placement, width)[0]
+        finally:
+            self.cap[job] = before
 
     def exchange(self, job: int, placement: Placement, width: int) -> Exchange | None:
         """Return what a gang exchanges on its servers, over the ways there are now."""

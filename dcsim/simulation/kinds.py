@@ -23,9 +23,11 @@ class Order(IntEnum):
     """A wall-time limit is reached: after FINISH, so that who is done in time is done."""
     AWAKE = 6
     SLEEP = 7
-    ELIGIBLE = 8
-    ARRIVE = 9
-    ROUND = 10
+    CAP = 8
+    """Power caps come into force, or are to be decided again."""
+    ELIGIBLE = 9
+    ARRIVE = 10
+    ROUND = 11
     """A scheduling round begins: it sees all that happened at its instant."""
 
 
@@ -69,6 +71,12 @@ class LogKind(IntEnum):
     """A data server of the file system failed, its number in place of the server [bytes to be rebuilt]."""
     REBUILT = 17
     """What a failed data server held is whole again on the others, its number in place of the server [bytes sent]."""
+    CAP = 18
+    """The power cap of a running job's accelerators changed [part of their peak power]."""
+    OVERLOAD = 19
+    """A node of the power tree, its number in place of the server, is above its rating [W]."""
+    LOAD_OK = 20
+    """That node is within its rating again [W]."""
 
 
 EVENT_KINDS = tuple(kind.name.lower() for kind in LogKind)

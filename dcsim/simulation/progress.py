@@ -60,7 +60,7 @@ class Progress:
         self._stale: dict[Bundle, None] = {}
         self.transfers = Transfers(engine, links, contention=contention, on_stretch=self._sent)
         self._stepping = Stepping(
-            engine, self.transfers, traffic, self._add_power, self._step_by_step_done, prefetch_bytes
+            engine, self.transfers, traffic, self._drawn, self._step_by_step_done, prefetch_bytes
         )
         self.step_by_step = False
         """Whether jobs that begin to work do so step by step."""
@@ -68,6 +68,8 @@ class Progress:
         """Whether the first bundle to finish may have no call."""
         self.power_w = 0.0
         """Of all running jobs, above idle; an exact sum."""
+        self.on_power: Callable[[RunningJob, float, float], object] | None = None
+        """Told (job, W before, W now) of each job whose power changes."""
 
     def begin(self, running: RunningJob) -> None:
         """Let a job, and its flows if it has any, work from this instant on."""
@@ -85,7 +87,7 @@ class Progress:
     def hold(self, running: RunningJob) -> None:
         """Let a job hold its servers without progress: its cores are busy, its accelerators idle."""
         running.power_w = quantised_w(running.cpu_power_w)
-        self.power_w += running.power_w
+        self._drawn(running, 0.0, running.power_w)
         running.since_s = self._engine.now
         running.finish_s = math.inf
 
@@ -176,6 +178,18 @@ class Progress:
         done = running.rate * max(0.0, now_s - running.since_s)
         return max(0.0, running.steps_left - done) + running.later_steps
 
+    @staticmethod
+    def power_of(running: RunningJob) -> float:
+        """Return what a job draws now, above idle [W]."""
+        return running.power_w if running.bundle is None else running.bundle.power_w
+
+    def progress_of(self, running: RunningJob) -> float:
+        """Return a job's rate now over its own rate at its cap; 1 for one that goes step by step, or pauses."""
+        rate = running.rate if running.bundle is None else running.bundle.rate
+        if not running.working or running in self._stepping:
+            return 1.0
+        return min(1.0, rate / running.ample.rate)
+
     # -- alone or in a bundle ----------------------------------------------------------------------
 
     def _put(self, running: RunningJob) -> None:
@@ -204,7 +218,7 @@ class Progress:
         running.stretch_s = self._engine.now
         bundle.join(running)
         running.finish_s = math.inf
-        self.power_w += bundle.power_w
+        self._drawn(running, 0.0, bundle.power_w)
         self._stale[bundle] = None
 
     def _go_alone(self, running: RunningJob) -> None:
@@ -213,7 +227,7 @@ class Progress:
             self._log.add(now_s, _RATE, running.index, -1, plan.rate)
         running.rate = plan.rate
         running.power_w = quantised_w(running.cpu_power_w + plan.busy_energy_per_step_j * plan.rate)
-        self.power_w += running.power_w
+        self._drawn(running, 0.0, running.power_w)
         running.since_s = running.stretch_s = now_s
         running.finish_s = now_s + running.steps_left / plan.rate
         self._engine.call_at(running.finish_s, Order.FINISH, running.index, self._finish, running)
@@ -224,13 +238,13 @@ class Progress:
         if bundle is None:
             self._tell_alone(running)
             running.advance(self._engine.now)
-            self.power_w -= running.power_w
+            self._drawn(running, running.power_w, 0.0)
             running.power_w = running.rate = 0.0
             return
         bundle.advance(self._engine.now)
         self._tell_bundled(running, bundle)
         bundle.leave(running)
-        self.power_w -= bundle.power_w
+        self._drawn(running, bundle.power_w, 0.0)
         if bundle.count:
             self._stale[bundle] = None
         else:
@@ -270,8 +284,11 @@ class Progress:
 
     # -- step by step ----------------------------------------------------------------------------------
 
-    def _add_power(self, change_w: float) -> None:
-        self.power_w += change_w
+    def _drawn(self, running: RunningJob, before_w: float, now_w: float) -> None:
+        """A job draws another power than before."""
+        self.power_w += now_w - before_w
+        if self.on_power is not None:
+            self.on_power(running, before_w, now_w)
 
     def _step_by_step_done(self, running: RunningJob) -> None:
         running.working = False
@@ -285,7 +302,11 @@ class Progress:
         now_s = self._engine.now
         bundle.advance(now_s)
         self._traffic.clock(bundle.ident, now_s, bundle.steps)
+        before_w = bundle.power_w
         self.power_w += bundle.set_rate() * bundle.count
+        if self.on_power is not None and bundle.power_w != before_w:
+            for running in bundle.members():
+                self.on_power(running, before_w, bundle.power_w)
         first = bundle.first()
         if first is None or bundle.rate <= 0.0:
             bundle.finish_s = math.inf

@@ -77,6 +77,8 @@ class RunRecord:
         self.start_s = nan * count
         """First grant."""
         self.end_s = nan * count
+        self.cap_fraction = array("d", inputs.cap_fraction.tobytes())
+        """Of each job's accelerators; the mean over the time it held them where caps change."""
         self.energy_j = zero * count
         self.steps_done = zero * count
         """That count: not those done again after a failure or a kill."""

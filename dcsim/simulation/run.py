@@ -103,6 +103,8 @@ def _forecast(grid: Grid) -> Callable[[float], GridView]:
     """Return what makes the view of the grid at an instant: a perfect forecast."""
 
     def view(now_s: float) -> GridView:
-        return GridView(now_s, grid.carbon.mean, grid.price.mean, grid.carbon.breakpoints)
+        return GridView(
+            now_s, grid.carbon.mean, grid.price.mean, grid.carbon.breakpoints, grid.price.breakpoints
+        )
 
     return view

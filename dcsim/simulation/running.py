@@ -46,6 +46,7 @@ class RunningJob:
         "alone",
         "ample",
         "bundle",
+        "cap_lag_s",
         "checkpointed",
         "cpu_power_w",
         "data_stall_s",
@@ -82,6 +83,7 @@ class RunningJob:
         "stretch_s",
         "target_steps",
         "tenant",
+        "throttle_s",
         "told",
         "told_uses",
         "turn",
@@ -170,6 +172,10 @@ class RunningJob:
         """The most that its busiest server can read, whatever links have room."""
         self.feed_lag_s = 0.0
         """Of each step, by which `plan` is slower than `ample`."""
+        self.cap_lag_s = 0.0
+        """Of each step, by which the cap in force makes it slower than `alone`."""
+        self.throttle_s = 0.0
+        """Lost to caps that change, so far in this attempt."""
 
     def __repr__(self) -> str:
         return f"<RunningJob {self.index}: {self.steps_left:g} steps left at {self.rate:g}/s>"
@@ -185,5 +191,6 @@ class RunningJob:
             steps = min(self.steps_left, self.rate * elapsed_s)
             self.steps_left -= steps
             self.data_stall_s += steps * self.feed_lag_s
+            self.throttle_s += steps * self.cap_lag_s
             self.energy_j += self.power_w * elapsed_s
         self.since_s = now_s

@@ -48,20 +48,35 @@ class ServerStates:
         self._idle_since = [0.0] * len(fleet)
         self.power_w = base_w + float(fleet.idle_power_w.sum())
         """Of all servers without their jobs, and of what they share."""
+        self.on_power: Callable[[int, float], object] | None = None
+        """Told (server, change in W) of each server that comes to draw more or less without a job."""
+        self.reserve = 0
+        """Servers without a job that are kept awake."""
+        self.idle_awake = len(fleet)
+        """Servers awake, or waking, without a job."""
+        self.asleep: dict[int, None] = {}
+        self._kept: dict[int, float] = {}
+        """Servers that would sleep but for the reserve, and since when they have been idle."""
 
     def start(self) -> None:
         """Every server is idle from now on."""
         if self._sleep_after_s is not None:
             for server in range(len(self._fleet)):
-                self.idle(server)
+                self._sleep_later(server)
+
+    # -- falling asleep ------------------------------------------------------------------------------
 
     def idle(self, server: int) -> None:
         """A server has lost its last job: it may fall asleep in a while."""
-        if self._sleep_after_s is None:
-            return
+        self.idle_awake += 1
+        if self._sleep_after_s is not None:
+            self._sleep_later(server)
+
+    def _sleep_later(self, server: int) -> None:
         now_s = self._engine.now
         self._idle_since[server] = now_s
-        self._engine.call_at(now_s + self._sleep_after_s, Order.SLEEP, server, self._sleep, (server, now_s))
+        after_s = self._sleep_after_s or 0.0
+        self._engine.call_at(now_s + after_s, Order.SLEEP, server, self._sleep, (server, now_s))
 
     def _sleep(self, idle: tuple[int, float]) -> None:
         server, since_s = idle
@@ -70,15 +85,29 @@ class ServerStates:
             return
         if server in self._waking:  # nobody wants it any more, but it has to be awake to fall asleep
             return
+        if self.idle_awake <= self.reserve:
+            self._kept[server] = since_s
+            return
         fleet.asleep[server] = True
-        self.power_w += float(fleet.sleep_power_w[server] - fleet.idle_power_w[server])
+        self.asleep[server] = None
+        self.idle_awake -= 1
+        self._draw(server, float(fleet.sleep_power_w[server] - fleet.idle_power_w[server]))
         self._log.add(self._engine.now, _SLEEP, -1, server, float(fleet.sleep_power_w[server]))
         self._on_sleep()
+
+    def _draw(self, server: int, change_w: float) -> None:
+        self.power_w += change_w
+        if self.on_power is not None:
+            self.on_power(server, change_w)
+
+    # -- waking --------------------------------------------------------------------------------------
 
     def granted(self, server: int, running: RunningJob) -> None:
         """A job was granted part of a server: wake it if need be, and let the job wait for that."""
         if self._fleet.asleep[server]:
             self._wake(server)
+        if self._fleet.jobs_on[server] == 1:
+            self.idle_awake -= 1
         waking = self._waking.get(server)
         if waking is not None:
             waking.append(running)
@@ -95,7 +124,9 @@ class ServerStates:
     def _wake(self, server: int) -> None:
         fleet, now_s = self._fleet, self._engine.now
         fleet.asleep[server] = False
-        self.power_w += float(fleet.idle_power_w[server] - fleet.sleep_power_w[server])
+        del self.asleep[server]
+        self.idle_awake += 1
+        self._draw(server, float(fleet.idle_power_w[server] - fleet.sleep_power_w[server]))
         latency_s = fleet.type(server).spec.wake_latency_s
         self._log.add(now_s, _WAKE, -1, server, latency_s)
         self._waking[server] = []
@@ -107,5 +138,18 @@ class ServerStates:
             running.waking_servers -= 1
             if not running.waking_servers:
                 self._on_awake(running)
-        if not self._fleet.jobs_on[server]:  # whoever it was woken for was stopped meanwhile
-            self.idle(server)
+        if not self._fleet.jobs_on[server] and self._sleep_after_s is not None:
+            self._sleep_later(server)  # whoever it was woken for was stopped meanwhile, or nobody yet
+
+    def keep(self, reserve: int) -> None:
+        """Keep that many servers without jobs awake: wake some, or let those sleep that were kept from it."""
+        self.reserve = reserve
+        for server in list(self.asleep):
+            if self.idle_awake >= reserve:
+                break
+            self._wake(server)
+        for server, since_s in list(self._kept.items()):
+            if self.idle_awake <= reserve:
+                break
+            del self._kept[server]
+            self._sleep((server, since_s))

@@ -32,7 +32,7 @@ class Stepping:
         engine: for the time and the calls.
         transfers: carry their bytes.
         traffic: is told what crosses which links.
-        on_power: told the change of their draw [W].
+        on_power: told (job, W before, W now) of each whose draw changes.
         on_finish: called with a job whose work is done.
         prefetch_bytes: how far a server reads ahead; None: as far as helps.
     """
@@ -42,7 +42,7 @@ class Stepping:
         engine: Engine,
         transfers: Transfers,
         traffic: TrafficLog,
-        on_power: Callable[[float], object],
+        on_power: Callable[[RunningJob, float, float], object],
         on_finish: Callable[[RunningJob], object],
         prefetch_bytes: float | None = None,
     ) -> None:
@@ -81,7 +81,7 @@ class Stepping:
         state.exchange = state.feed = None
         state.turn += 1
         self._account(running)
-        self._on_power(-running.power_w)
+        self._on_power(running, running.power_w, 0.0)
         running.power_w = 0.0
 
     def renew(self, running: RunningJob, prepare: Callable[[RunningJob], object]) -> None:
@@ -208,6 +208,7 @@ class Stepping:
         if state.parts:
             running.network_stall_s += max(0.0, now_s - state.begun_s - alone_s)
         running.steps_left -= state.counts
+        running.throttle_s += state.counts * running.cap_lag_s
         state.in_step, state.waiting_since_s, state.before = False, now_s, 0.0
         if state.last:
             self.stop(running)
@@ -265,6 +266,7 @@ class Stepping:
         done = state.done(now_s)
         self._tell_inside(state, done)
         running.steps_left = max(0.0, running.steps_left - done)
+        running.throttle_s += done * running.cap_lag_s
         if state.parts:
             alone_s = state.own_s(state.before + done)
             running.network_stall_s += max(0.0, now_s - state.begun_s - alone_s)
@@ -284,7 +286,7 @@ class Stepping:
         busy_s = StepState.busy_length_s(running)
         busy_w = running.plan.busy_energy_per_step_j / busy_s if busy and busy_s > 0.0 else 0.0
         power_w = quantised_w(running.cpu_power_w + busy_w)
-        self._on_power(power_w - running.power_w)
+        self._on_power(running, running.power_w, power_w)
         running.power_w = power_w
 
     def _account(self, running: RunningJob) -> None:

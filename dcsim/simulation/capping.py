@@ -1,0 +1,293 @@
+"""Caps of running jobs that change: an energy policy's, after the hall's latency, and those of hot devices."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dcsim.engine import Engine
+from dcsim.errors import PolicyError
+from dcsim.policies.power_view import PowerView
+from dcsim.policies.views import GridView
+from dcsim.simulation.attempts import Attempts
+from dcsim.simulation.budgets import Budgets
+from dcsim.simulation.costing import Plan
+from dcsim.simulation.inputs import RunInputs
+from dcsim.simulation.kinds import LogKind, Order
+from dcsim.simulation.rack_powers import RackPowers
+from dcsim.simulation.record import RunRecord
+from dcsim.simulation.running import Phase, RunningJob
+
+__all__ = ["Capping"]
+
+Floats = npt.NDArray[np.float64]
+_STEPS = 1000
+"""Caps are set in thousandths of peak power."""
+_CAP = int(LogKind.CAP)
+
+
+@dataclass(slots=True)
+class _Capped:
+    """A running job as caps see it."""
+
+    running: RunningJob
+    asked: int
+    """Thousandths that the policy wants."""
+    wanted: int
+    """Thousandths that come into force after the latency."""
+    least: int
+    """Thousandths that its accelerators can hold."""
+    in_force: int
+    thermal: int = _STEPS
+    since_s: float = 0.0
+
+
+class Capping:
+    """Keeps what each running job is capped at, and tells its plan.
+
+    Args:
+        engine: for the time and the calls.
+        record: gets log rows and the mean cap of each job.
+        attempts: whose jobs are capped.
+        budgets: that policies see.
+        racks: their powers; None: nobody asks for them.
+        grid: makes the forecast at an instant.
+        share: (N,) part of one device that each job takes; 1 for whole ones.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        record: RunRecord,
+        attempts: Attempts,
+        budgets: Budgets,
+        racks: RackPowers | None,
+        grid: Callable[[float], GridView],
+        share: array[float],
+    ) -> None:
+        self._engine = engine
+        self._record = record
+        self._inputs: RunInputs = record.inputs
+        self._attempts = attempts
+        self._budgets = budgets
+        self._racks = racks
+        self._grid = grid
+        self._share = share
+        self._policy = self._inputs.policies.energy
+        self._recaps = self._policy.recaps
+        spec = self._inputs.scenario.power
+        self._latency_s, self._interval_s = spec.cap_latency_s, spec.telemetry_interval_s
+        self._jobs: dict[int, _Capped] = {}
+        self._capped_s = [0.0] * len(self._inputs.jobs)
+        self._due = False
+        self._asked_w = math.nan
+        self._next_s = -math.inf
+        """Before then no policy sees powers again."""
+        self._again = 0
+        self._numbers = 0
+        self._rack = self._inputs.fleet.rack.tolist()
+        self._curves: dict[tuple[int, int], tuple[float, float, Plan]] = {}
+
+    # -- jobs come and go ----------------------------------------------------------------------------
+
+    def granted(self, running: RunningJob) -> None:
+        """A job was granted its servers: note its cap, and what it would be without any."""
+        job, width = running.index, running.width
+        if not width or self._share[job] < 1.0 or running.plan.busy_power_w <= 0.0:
+            return
+        plans, costs = self._attempts.plans, self._inputs.costs
+        accelerator = costs.accelerators[plans.accelerator(running.placement)]
+        cap = math.floor(plans.cap[job] * _STEPS + 1e-9)
+        least = min(_STEPS, math.floor(costs.least_cap(accelerator) * _STEPS) + 1)
+        self._jobs[job] = _Capped(running, cap, cap, least, cap, since_s=self._engine.now)
+        running.alone = plans.at_cap(job, running.placement, width, 1.0)
+        running.cap_lag_s = _lag_s(running)
+        self._due = True
+
+    def released(self, running: RunningJob) -> None:
+        """A job gave its servers back."""
+        capped = self._jobs.pop(running.index, None)
+        if capped is not None:
+            self._count(capped)
+            self._due = True
+
+    def _count(self, capped: _Capped) -> None:
+        """Add the time at the cap in force to the job's mean."""
+        now_s, job = self._engine.now, capped.running.index
+        held_s = now_s - capped.since_s
+        if held_s > 0.0:
+            total_s = self._capped_s[job] + held_s
+            mean, new = self._record.cap_fraction[job], capped.in_force / _STEPS
+            weight = held_s / total_s
+            self._record.cap_fraction[job] = (
+                new if self._capped_s[job] == 0.0 else mean + weight * (new - mean)
+            )
+            self._capped_s[job] = total_s
+        capped.since_s = now_s
+
+    def account(self) -> None:
+        """At the end of the run: count the caps in force up to now."""
+        for capped in self._jobs.values():
+            self._count(capped)
+
+    # -- caps come into force --------------------------------------------------------------------------
+
+    def set_thermal_cap(self, job: int, fraction: float) -> None:
+        """Let hot devices of a job hold it to a cap at once; 1: no longer.
+
+        Args:
+            job: row; one that is not capped at all (on CPUs, or on part of a device) is left as it is.
+            fraction: of peak power, raised to what its accelerators can hold.
+        """
+        capped = self._jobs.get(job)
+        if capped is not None:
+            capped.thermal = (
+                max(capped.least, math.floor(fraction * _STEPS + 1e-9)) if fraction < 1.0 else _STEPS
+            )
+            self._enforce(capped)
+
+    def _enforce(self, capped: _Capped) -> None:
+        """Let a job go by the cap that is now in force."""
+        cap = min(capped.wanted, capped.thermal)
+        if cap == capped.in_force:
+            return
+        self._count(capped)
+        capped.in_force = cap
+        running, attempts = capped.running, self._attempts
+        attempts.plans.cap[running.index] = cap / _STEPS
+        self._record.log.add(self._engine.now, _CAP, running.index, -1, cap / _STEPS)
+        if running.phase is Phase.RUN and running.finish_s != self._engine.now:
+            attempts.work.renew(running, self._recapped)
+        elif running.phase is not Phase.RUN:
+            self._take(running)
+
+    def _take(self, running: RunningJob) -> None:
+        """Give a job the plan of its cap."""
+        plan = self._attempts.plans.make(running.index, running.placement, running.width)[0]
+        running.plan = running.ample = plan
+        running.cap_lag_s = _lag_s(running)
+        if plan.extrapolated:
+            self._record.extrapolated[running.index] = True
+
+    def _recapped(self, running: RunningJob) -> None:
+        self._take(running)
+        self._attempts.flows.prepare(running)
+
+    def _enforce_all(self, caps: list[tuple[_Capped, int]]) -> None:
+        for capped, cap in caps:
+            if self._jobs.get(capped.running.index) is capped:
+                capped.wanted = cap
+                self._enforce(capped)
+
+    # -- the policy decides ------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """At the end of an instant: ask the policy if something it may look at has changed."""
+        if not self._recaps:
+            return
+        now_s, it_w = self._engine.now, self._attempts.it_power_w
+        if not self._due and it_w == self._asked_w:
+            return
+        if now_s < self._next_s:
+            return  # its turn comes
+        self._due = False
+        if self._interval_s > 0.0:
+            self._next_s = (math.floor(now_s / self._interval_s) + 1.0) * self._interval_s
+            if now_s % self._interval_s != 0.0:
+                self._call(self._next_s)
+                self._due = True
+                return
+        if self._jobs:
+            self._ask()
+        self._asked_w = self._attempts.it_power_w
+
+    def _call(self, time_s: float) -> None:
+        self._again += 1
+        self._engine.call_at(time_s, Order.CAP, 0, self._wake, self._again)
+
+    def _wake(self, number: int) -> None:
+        if number == self._again:
+            self._due, self._next_s = True, -math.inf
+
+    def _ask(self) -> None:
+        jobs = list(self._jobs.values())
+        view = self._view(jobs)
+        caps, again_s = self._policy.caps_now(self._inputs.view, view, self._grid(self._engine.now))
+        wanted = np.asarray(caps, dtype=np.float64)
+        if wanted.shape != (len(jobs),) or not ((wanted > 0.0) & (wanted <= 1.0)).all():
+            msg = f"{self._policy.name}: caps -> expected ({len(jobs)},) numbers in (0, 1]"
+            raise PolicyError(msg)
+        steps = np.floor(wanted * _STEPS + 1e-9).astype(np.int64).tolist()
+        changed = []
+        for capped, step in zip(jobs, steps, strict=True):
+            cap = max(capped.least, step)
+            if cap != capped.asked:
+                capped.asked = cap
+                changed.append((capped, cap))
+        if changed and self._latency_s > 0.0:
+            self._numbers += 1
+            due_s = self._engine.now + self._latency_s
+            self._engine.call_at(due_s, Order.CAP, self._numbers, self._enforce_all, changed)
+        elif changed:
+            self._enforce_all(changed)
+            self._attempts.work.settle()
+        again_s = min(float(again_s), view.budget_changes_s)
+        if self._engine.now < again_s < math.inf:
+            self._call(again_s)
+
+    # -- what the policy sees ------------------------------------------------------------------------------
+
+    def _view(self, jobs: list[_Capped]) -> PowerView:
+        now_s = self._engine.now
+        budget_w, changes_s = self._budgets.at(now_s)
+        running = [capped.running for capped in jobs]
+        racks = self._racks
+        none = np.full(len(self._budgets.rack_w), math.nan)
+        return PowerView(
+            now_s=now_s,
+            row=np.array([job.index for job in running], dtype=np.int64),
+            width=np.array([job.width for job in running], dtype=np.int64),
+            cap_fraction=np.array([capped.in_force / _STEPS for capped in jobs]),
+            floor_fraction=np.array([capped.least / _STEPS for capped in jobs]),
+            power_w=np.array([self._attempts.work.power_of(job) for job in running]),
+            progress_fraction=np.array([self._attempts.work.progress_of(job) for job in running]),
+            speed_at=lambda caps: self._evaluate(jobs, caps)[0],
+            power_at=lambda caps: self._evaluate(jobs, caps)[1],
+            rack=np.array([self._rack[job.placement[0][0]] for job in running], dtype=np.int64),
+            it_power_w=self._attempts.it_power_w,
+            budget_w=budget_w,
+            budget_changes_s=changes_s,
+            rack_power_w=none if racks is None else racks.power_w.copy(),
+            rack_budget_w=self._budgets.rack_w.copy(),
+            thermal_cap_fraction=np.array([capped.thermal / _STEPS for capped in jobs]),
+        )
+
+    def _evaluate(self, jobs: list[_Capped], caps: Floats) -> tuple[Floats, Floats]:
+        """Return (relative own rates, W above idle) of jobs under caps; each kind of job and cap is told once."""
+        steps = np.floor(np.broadcast_to(caps, (len(jobs),)) * _STEPS + 1e-9).astype(np.int64).tolist()
+        speed, power_w = np.empty(len(jobs)), np.empty(len(jobs))
+        for place, (capped, step) in enumerate(zip(jobs, steps, strict=True)):
+            running = capped.running
+            cap = min(_STEPS, max(capped.least, step))
+            key = (id(running.alone), cap)
+            known = self._curves.get(key)
+            if known is None:
+                alone = running.alone
+                plan = self._attempts.plans.at_cap(
+                    running.index, running.placement, running.width, cap / _STEPS
+                )
+                busy_w = plan.busy_energy_per_step_j * plan.rate
+                # The plan is kept beside, so that no other one has its id.
+                known = self._curves[key] = (plan.rate / alone.rate, busy_w, alone)
+            speed[place] = known[0]
+            power_w[place] = known[1] + running.cpu_power_w
+        return speed, power_w
+
+
+def _lag_s(running: RunningJob) -> float:
+    return max(0.0, 1.0 / running.ample.rate - 1.0 / running.alone.rate)
