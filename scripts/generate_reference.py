@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from dcsim.cli import app
 from dcsim.facility.hardware import CATALOGUE, Accelerator
 from dcsim.policies import known_policies
 from dcsim.policies.base import ALL_MAY_PASS
-from dcsim.policies.registry import PolicyClass
+from dcsim.policies.registry import ROUTING, PolicyClass
 from dcsim.results import schema
+from dcsim.results.fleet import FLEET_JOBS, FLEET_SUMMARY
 from dcsim.simulation.traffic_bins import MAX_BINS
 from dcsim.simulation.traffic_sums import MAX_LINKS, MAX_TENANTS, OTHER_TENANTS
 from dcsim.spec import json_schema, json_schema_text
+from dcsim.spec.fleet import FleetSpec
 from dcsim.workload.readers.native import column_reference
 from dcsim.workload.readers.reference import formats_reference
 from scripts.policy_drawings import policy_drawings
@@ -40,6 +43,7 @@ def generated_files() -> dict[Path, str]:
     """Return the text of every generated file by its path from the root of the repository."""
     pages = {
         "cli.md": _commands(),
+        "fleet.md": _fleet(),
         "hardware.md": _hardware(),
         "policies.md": _policies(),
         "results.md": _results(),
@@ -134,7 +138,7 @@ def _figures(accelerator: Accelerator) -> list[list[str]]:
     ):
         rows.append([label, f"{getattr(accelerator, field) / scale:,.6g}", sources.get(field, "")])
     curve = accelerator.cap_curve
-    return [*rows, ["power under a cap", f"alpha {curve.alpha:g}, beta {curve.beta:g}", curve.source]]
+    return [*rows, ["power under a cap", f"held from {accelerator.least_cap:.3g} of the peak", curve.source]]
 
 
 # Policies
@@ -238,7 +242,12 @@ def _scenario() -> str:
         "# Scenario\n\nA quantity is a number in SI or text with a unit (`6.5 kW`, `400 Gbit/s`, `2 h`). "
         f"Editors complete and check YAML with [the JSON Schema](../../{SCHEMA_FILE}).\n"
     )
-    parts = {"Scenario": whole, **whole["$defs"]}
+    return text + _parts({"Scenario": whole, **whole["$defs"]})
+
+
+def _parts(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return one table of fields for each part of a JSON Schema."""
+    text = ""
     for name, part in parts.items():
         if "properties" in part:
             required = part.get("required", [])
@@ -293,6 +302,40 @@ def _bounded(kind: str, facts: Mapping[str, Any]) -> str:
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
     limits = [f"{sign} {facts[key]:g}" for key, sign in signs.items() if key in facts]
     return " ".join([kind, ", ".join(limits)]).strip()
+
+
+# Fleets
+
+
+def _fleet() -> str:
+    text = (
+        "# Fleet\n\nA fleet file names several halls, each described by a [scenario](scenario.md), one stream of jobs, "
+        "and a router ([how to](../how-to/shift-between-sites.md)).\n"
+    )
+    whole, shared = FleetSpec.model_json_schema(), json_schema()["$defs"]
+    parts = {"Fleet": whole, **{name: part for name, part in whole["$defs"].items() if name not in shared}}
+    # Parts that scenarios have too are told there.
+    text += re.sub(r"\]\(#(\w+)\)", lambda link: _scenario_link(link[1], parts), _parts(parts))
+    header = ["name", "what it does", "aims at", "needs to know", "a decision costs", "parameters", "source"]
+    known = sorted(known_policies(ROUTING).items())
+    text += f"\n## Routers\n\n{_table(header, [_policy(name, policy) for name, policy in known])}"
+    for name, policy in known:
+        text += f"\n### {name}\n\n{inspect.getdoc(policy)}\n{_parameters(policy)}"
+    for name, (columns, about) in {
+        "jobs.parquet": (FLEET_JOBS, "One row a job of the fleet, in the order of submission at home."),
+        "fleet.json": (
+            FLEET_SUMMARY,
+            "A row for each site and one of the fleet; the network has what adds up.",
+        ),
+    }.items():
+        rows = [[f"`{column.name}`", column.dtype, column.unit, column.meaning] for column in columns]
+        text += f"\n## {name}\n\n{about}\n\n{_table(['column', 'type', 'unit', 'meaning'], rows)}"
+    return text
+
+
+def _scenario_link(anchor: str, parts: Mapping[str, object]) -> str:
+    here = any(name.lower() == anchor for name in parts)
+    return f"](#{anchor})" if here else f"](scenario.md#{anchor})"
 
 
 # Traces

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from dcsim.cli.explain import explain
+from dcsim.cli.fleet import check_fleet, compare_fleet, run_fleet
 from dcsim.cli.imports import import_cluster, import_rates, import_trace
 from dcsim.cli.outcome import CleanGroup
 from dcsim.cli.runs import compare, replay, report, run
@@ -29,6 +30,7 @@ app = typer.Typer(
 _trace = typer.Typer(help="Read job traces and measured rates.", no_args_is_help=True)
 _cluster = typer.Typer(help="Read descriptions of clusters.", no_args_is_help=True)
 _profile = typer.Typer(help="Read cost profiles.", no_args_is_help=True)
+_fleet = typer.Typer(help="Run several sites with one stream of jobs.", no_args_is_help=True)
 
 _SIMULATE = "Simulate"
 _PREPARE = "Prepare"
@@ -55,6 +57,7 @@ app.command(rich_help_panel=_SIMULATE)(compare)
 app.command(rich_help_panel=_SIMULATE)(report)
 app.command(rich_help_panel=_SIMULATE)(replay)
 app.command(rich_help_panel=_SIMULATE)(explain)
+app.add_typer(_fleet, name="fleet", rich_help_panel=_SIMULATE)
 app.command(rich_help_panel=_PREPARE)(check)
 app.command(rich_help_panel=_PREPARE)(schema)
 app.add_typer(_trace, name="trace", rich_help_panel=_PREPARE)
@@ -63,6 +66,9 @@ app.command(rich_help_panel=_LOOK_UP)(hardware)
 app.command(rich_help_panel=_LOOK_UP)(policies)
 app.add_typer(_profile, name="profile", rich_help_panel=_LOOK_UP)
 app.command(rich_help_panel=_LOOK_UP)(version)
+_fleet.command("run")(run_fleet)
+_fleet.command("compare")(compare_fleet)
+_fleet.command("check")(check_fleet)
 _trace.command("import")(import_trace)
 _trace.command("describe")(describe_trace)
 _trace.command("rates")(import_rates)

@@ -62,25 +62,30 @@ def noted_data_folders(run_dir: Path) -> list[Path]:
 
 
 def policy_names(kind: str, text: str) -> tuple[str, ...]:
-    """Split a comma-separated list of policies of one kind (ordering, placement or energy).
+    """Split a comma-separated list of policies of one kind; energy policies joined by "+" act at once.
 
     Raises:
-        typer.BadParameter: a name is empty, given twice or not in the registry.
+        typer.BadParameter: a name is empty, given twice or not in the registry, or two cannot be combined.
 
     >>> policy_names("placement", "first_fit, spread")
     ('first_fit', 'spread')
+    >>> policy_names("energy", "none,power_cap+sleep_idle")
+    ('none', 'power_cap+sleep_idle')
     """
-    from dcsim.policies import known_policies
+    from dcsim.policies import choice_problems, known_policies, policy_parts
 
     known = sorted(known_policies(kind))
     names = tuple(name.strip() for name in text.split(","))
     option = f"--{kind}"
     for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            message = f"{name!r} is no {kind} policy; known are {', '.join(known)}{hint}"
-            raise typer.BadParameter(message, param_hint=option)
+        for part in policy_parts(kind, name):
+            if part not in known:
+                near = difflib.get_close_matches(part, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                message = f"{part!r} is no {kind} policy; known are {', '.join(known)}{hint}"
+                raise typer.BadParameter(message, param_hint=option)
+        for _, got, expected in choice_problems(kind, name, {}):
+            raise typer.BadParameter(f"{name!r}: {got}, expected {expected}", param_hint=option)
         if names.count(name) > 1:
             raise typer.BadParameter(f"{name!r} is given twice", param_hint=option)
     return names

@@ -65,7 +65,13 @@ Where = Annotated[
         help="Runs take place in processes, in this one, or on a Ray cluster (extra ray).",
     ),
 ]
-One = Annotated[str | None, typer.Option(metavar="NAME", help="Policy to use; the scenario's if not given.")]
+One = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Policy to use; the scenario's if not given. Energy policies joined by + act at once.",
+    ),
+]
 Several = Annotated[
     str | None, typer.Option(metavar="A,B,...", help="Policies to compare; the scenario's if not given.")
 ]
@@ -78,6 +84,8 @@ def run(
     placement: One = None,
     energy: One = None,
     ordering: One = None,
+    cooling: One = None,
+    battery: One = None,
     out: RunOut = None,
     profiles: Profiles = None,
     data: Data = None,
@@ -89,7 +97,14 @@ def run(
     from dcsim.simulation import simulate
 
     loaded = read_scenario(scenario, profiles=profiles, data=data)
-    chosen = _with_policies(loaded.scenario, placement=placement, energy=energy, ordering=ordering)
+    named = {
+        "placement": placement,
+        "energy": energy,
+        "ordering": ordering,
+        "cooling": cooling,
+        "battery": battery,
+    }
+    chosen = _with_policies(loaded.scenario, named)
     if out is not None:
         check_run_folder(out)
     began = time.perf_counter()
@@ -110,6 +125,8 @@ def compare(
     placement: Several = None,
     energy: Several = None,
     ordering: Several = None,
+    cooling: Several = None,
+    battery: Several = None,
     seeds: Seeds = 5,
     out: StudyOut = Path("study"),
     executor: Where = Executor.PROCESS,
@@ -137,6 +154,8 @@ def compare(
         placements=policy_names("placement", _or(placement, policies.placement.name)),
         energies=policy_names("energy", _or(energy, policies.energy.name)),
         orderings=policy_names("ordering", _or(ordering, policies.ordering.name)),
+        coolings=() if cooling is None else policy_names("cooling", cooling),
+        batteries=() if battery is None else policy_names("battery", battery),
         seeds=range(first, first + seeds),
         out=out,
         executor=executor.value,
@@ -192,21 +211,19 @@ def replay(run_dir: RunFolder, *, data: Data = None) -> None:
         raise typer.Exit(FAILED)
 
 
-def _with_policies(
-    scenario: Scenario, *, placement: str | None, energy: str | None, ordering: str | None
-) -> Scenario:
-    """Return the scenario with the policies given on the command line; the others stay as written."""
-    from dcsim.spec.policy import PolicyChoice
+def _with_policies(scenario: Scenario, given: dict[str, str | None]) -> Scenario:
+    """Return the scenario with the policies given on the command line, by kind; the others stay as written."""
+    from dcsim.spec.policy import PolicyChoice, rewritten
 
-    given = {"placement": placement, "energy": energy, "ordering": ordering}
     update: dict[str, PolicyChoice] = {}
     for kind, name in given.items():
-        if name is None or name == getattr(scenario.policies, kind).name:
+        written: PolicyChoice = getattr(scenario.policies, kind)
+        if name is None or name == written.name:
             continue
         names = policy_names(kind, name)
         if len(names) > 1:
             raise typer.BadParameter(
                 "one policy to a run; use `dcsim compare` for more", param_hint=f"--{kind}"
             )
-        update[kind] = PolicyChoice(name=names[0])
+        update[kind] = rewritten(written, names[0])
     return scenario.model_copy(update={"policies": scenario.policies.model_copy(update=update)})

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dcsim.errors import Problem
     from dcsim.spec import LoadedScenario, Scenario
 
-__all__ = ["check", "file_problems", "located", "read_scenario", "schema"]
+__all__ = ["check", "file_problems", "located", "policy_problems", "read_scenario", "schema"]
 
 
 def check(scenario: ScenarioFile, *, profiles: Profiles = None, data: Data = None) -> None:
@@ -72,7 +72,7 @@ def read_scenario(path: Path, *, profiles: Path | None, data: list[Path] | None)
     from dcsim.errors import ScenarioError
     from dcsim.facility.hardware import CATALOGUE
     from dcsim.facility.weather import SITES
-    from dcsim.policies import known_policies
+    from dcsim.policies import POLICY_KINDS, known_policies
     from dcsim.spec import check_scenario, load_scenario, scenario_sha256
 
     declare_data_folders(data)
@@ -84,33 +84,33 @@ def read_scenario(path: Path, *, profiles: Path | None, data: list[Path] | None)
         loaded.scenario,
         loaded.base_dir,
         catalogue=CATALOGUE,
-        known_policies={kind: tuple(known_policies(kind)) for kind in ("ordering", "placement", "energy")},
+        known_policies={kind: tuple(known_policies(kind)) for kind in POLICY_KINDS},
         known_sites=tuple(SITES),
         file=str(path),
         lines=loaded.lines,
     )
-    problems = (*problems, *_parameter_problems(loaded, str(path)))
+    problems = (*problems, *policy_problems(loaded, str(path)))
     if problems:
         raise ScenarioError(sorted(problems, key=lambda problem: problem.line or 0))
     return loaded
 
 
-def _parameter_problems(loaded: LoadedScenario, file: str) -> list[Problem]:
+def policy_problems(loaded: LoadedScenario, file: str) -> list[Problem]:
     """Return the parameters that the policies of a scenario cannot take; unknown policies are left out."""
     from dcsim.errors import Problem
-    from dcsim.policies import known_policies, parameter_problems
+    from dcsim.policies import POLICY_KINDS, choice_problems, known_policies, policy_parts
     from dcsim.spec.problems import line_of
 
     problems = []
-    for kind in ("ordering", "placement", "energy"):
+    for kind in POLICY_KINDS:
         choice, known = getattr(loaded.scenario.policies, kind), known_policies(kind)
-        if choice.name not in known:
+        if any(part not in known for part in policy_parts(kind, choice.name)):
             continue
-        policy, given = known[choice.name], choice.parameters
-        each = [parameter_problems(policy, {key: value}) for key, value in given.items()]
-        wrong = [found for one in each for found in one] or parameter_problems(policy, given)
-        for key, got, expected in wrong:
-            path = ("policies", kind, "parameters", *((key,) if key else ()))
+        given = choice.parameters
+        each = [choice_problems(kind, choice.name, {key: value}) for key, value in given.items()]
+        wrong = [found for one in each for found in one] or choice_problems(kind, choice.name, given)
+        for key, got, expected in dict.fromkeys(wrong):
+            path = ("policies", kind, *(("parameters", key) if key else ()))
             problems.append(Problem(file, line_of(path, loaded.lines), ".".join(path), got, expected))
     return problems
 
@@ -150,11 +150,11 @@ def file_problems(loaded: LoadedScenario) -> tuple[list[Problem], list[str]]:
     parts: tuple[Callable[[], object], ...] = (
         lambda: prepare(scenario, scenario.seed, base_dir),
         lambda: build_weather(scenario.weather, start_of(scenario.grid), base_dir),
-        lambda: build_grid(scenario.grid, base_dir),
+        lambda: build_grid(scenario.grid, base_dir, scenario.horizon_s),
     )
     problems: dict[Problem, None] = {}
     notes: dict[str, None] = {}
-    from_files = "file" in (scenario.grid.carbon.kind, scenario.grid.price.kind)
+    from_files = any(scenario.grid.file_paths())
     for build in parts:
         try:
             built = build()

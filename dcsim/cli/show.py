@@ -95,7 +95,8 @@ def _sourced_rows(accelerator: Accelerator) -> tuple[list[list[str]], list[list[
         ("peak power", "peak_power_w", Quantity.POWER),
     ):
         figures.append((label, format_quantity(getattr(accelerator, field), quantity), given.get(field, "")))
-    figures.append(("power under a cap", f"alpha {curve.alpha:g}, beta {curve.beta:g}", curve.source))
+    caps = f"held from {accelerator.least_cap:.3g} of the peak"
+    figures.append(("power under a cap", caps, curve.source))
     numbers = {
         source: number for number, source in enumerate(dict.fromkeys(row[2] for row in figures), start=1)
     }
@@ -107,10 +108,11 @@ def policies() -> None:
     """List the policies that scenarios can name, with parameters and sources."""
     import inspect
 
-    from dcsim.policies import known_policies
+    from dcsim.policies import POLICY_KINDS, known_policies
+    from dcsim.policies.registry import ROUTING
 
     rows = []
-    for kind in ("ordering", "placement", "energy"):
+    for kind in (*POLICY_KINDS, ROUTING):
         for name, policy in sorted(known_policies(kind).items()):
             parameters = inspect.signature(policy).parameters.values()
             given = ", ".join(f"{item.name}={item.default}" for item in parameters) or "-"

@@ -5,17 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dcsim.facility.cap_curve import CapCurve
+
 __all__ = ["CATALOGUE_ROWS", "MEASURED_CURVES", "CatalogueRow"]
 
-_ZEUS = "fit to the power-limit traces of You et al., Zeus, NSDI 2023"
+_ZEUS = (
+    "fit to the power-limit tables of You, Chung, Chowdhury, Zeus, NSDI 2023, {}: on workloads left out, speed"
+    " within {} and power within {} (docs/decisions/0083-cap-curves.md)"
+)
 
-MEASURED_CURVES: Mapping[str, tuple[float, float, str]] = {
-    "V100": (0.418, 5.79, f"{_ZEUS} (V100, speed MAE 2.7 %)"),
-    "A40": (0.372, 2.33, f"{_ZEUS} (A40, speed MAE 6.1 %)"),
-    "RTX6000": (0.389, 4.44, f"{_ZEUS} (RTX 6000, speed MAE 4.0 %)"),
-    "P100": (0.384, 6.0, f"{_ZEUS} (P100, speed MAE 1.7 %)"),
+MEASURED_CURVES: Mapping[str, CapCurve] = {
+    "V100": CapCurve(
+        static_power=0.154,
+        knee_clock=0.704,
+        voltage_rise=0.391,
+        low_power=0.076,
+        high_power=1.637,
+        overhead_weight=0.854,
+        lowest_clock=0.1,  # 135 of 1,380 MHz; no workload of the tables gets there
+        lowest_limit=0.4,
+        source=_ZEUS.format("V100 PCIe of 250 W, 100 W and up", "2 %", "3 %"),
+    ),
+    "A40": CapCurve(
+        static_power=0.271,
+        knee_clock=0.903,
+        voltage_rise=0.292,
+        low_power=0.206,
+        high_power=1.121,
+        overhead_weight=0.728,
+        lowest_clock=0.243,
+        lowest_limit=1.0 / 3.0,
+        source=_ZEUS.format("A40 of 300 W, 100 W and up", "4 %", "4 %"),
+    ),
 }
-"""Device: (alpha, beta, source) of P / P0 = alpha + (1 - alpha) s^beta."""
+"""By device measured: how it works under a cap."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +181,7 @@ CATALOGUE_ROWS: tuple[CatalogueRow, ...] = (
             "PCI Express 3.0 x16: 32 GB/s both directions (NVIDIA T4 datasheet, 2019), halved",
             _SMI,
         ),
-        "RTX6000",
+        "V100",
     ),
     CatalogueRow(
         "K80", "gpu", {"fp64": 1.455, "fp32": 4.365}, 12 * _GB, 240.0, 16.0, 25.0, 150.0,
@@ -168,7 +191,7 @@ CATALOGUE_ROWS: tuple[CatalogueRow, ...] = (
             "PCI Express 3.0 x16: 32 GB/s both directions (NVIDIA Tesla K80 board specification, 2015), halved",
             _SMI,
         ),
-        "P100",
+        "V100",
     ),
     CatalogueRow(
         "P100", "gpu", {"fp64": 4.7, "fp32": 9.3, "fp16": 18.7}, 16 * _GB, 732.0, 16.0, 26.0, 250.0,
@@ -177,13 +200,23 @@ CATALOGUE_ROWS: tuple[CatalogueRow, ...] = (
             "PCI Express 3.0 x16: 32 GB/s both directions (NVIDIA Tesla P100 PCIe datasheet, 2016), halved",
             _SMI,
         ),
-        "P100",
-        cap_curve_measured=True,
+        "V100",
     ),
     _v100("V100", 32.0),
     _v100("V100M16", 16.0, f"; 16 GB, {_OPENB}"),
     _v100("V100M32", 32.0, f"; 32 GB, {_OPENB}"),
     _a10("A10"),
+    CatalogueRow(
+        "A40", "gpu", {"fp32": 37.4, "tf32": 74.8, "bf16": 149.7, "fp16": 149.7, "int8": 299.3}, 48 * _GB, 696.0,
+        32.0, 30.0, 300.0,
+        _sources(
+            "NVIDIA A40 datasheet (2021), dense rates",
+            "PCI Express 4.0 x16: 64 GB/s both directions (NVIDIA A40 datasheet, 2021), halved",
+            _SMI,
+        ),
+        "A40",
+        cap_curve_measured=True,
+    ),
     _a10("G2", f"; {_OPENB}, model anonymised: assumed to be like an A10"),
     _a100("A100-40", 40.0, 1555.0),
     _a100("A100-80", 80.0, 2039.0),

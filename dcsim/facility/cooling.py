@@ -74,7 +74,7 @@ def chiller_cop(
 
 
 def economiser_fraction(
-    condenser_water_deg_c: npt.ArrayLike, chilled_deg_c: float, range_k: float = CHILLED_WATER_RANGE_K
+    condenser_water_deg_c: npt.ArrayLike, chilled_deg_c: npt.ArrayLike, range_k: float = CHILLED_WATER_RANGE_K
 ) -> Floats:
     """Return the part (0..1) of the load that tower water removes before the chiller.
 
@@ -87,7 +87,8 @@ def economiser_fraction(
     [1.0, 0.5, 0.0]
     """
     water = np.asarray(condenser_water_deg_c, dtype=np.float64)
-    return np.asarray(1.0 - np.clip((water - chilled_deg_c) / range_k, 0.0, 1.0), dtype=np.float64)
+    excess = (water - np.asarray(chilled_deg_c, dtype=np.float64)) / range_k
+    return np.asarray(1.0 - np.clip(excess, 0.0, 1.0), dtype=np.float64)
 
 
 def tower_water_l_per_j(cycles_of_concentration: float) -> float:

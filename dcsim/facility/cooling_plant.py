@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CoolingPlant", "Outdoors", "PlantLoad", "PlantOutput"]
+__all__ = [
+    "NO_REUSE",
+    "CoolingPlant",
+    "HeatReuse",
+    "Outdoors",
+    "PlantLoad",
+    "PlantOutput",
+    "closed_output",
+    "joined_output",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -93,3 +103,78 @@ class CoolingPlant(ABC):
 
         Never asked for more than `capacity_w`. Powers are never negative, no compressor beats Carnot's.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class HeatReuse:
+    """Somebody who takes a part of the heat, where it is warm enough."""
+
+    fraction: float = 0.0
+    """Of what the plant gives off, 0..1."""
+    temperature_deg_c: float = -np.inf
+    """The coldest that the user takes."""
+
+    def reused_w(self, given_off_w: Floats, stream_deg_c: Floats) -> Floats:
+        """Return (N,) what the user takes of heat that comes at a temperature, W.
+
+        >>> HeatReuse(0.5, 40.0).reused_w(np.array([100.0, 100.0]), np.array([39.0, 41.0])).tolist()
+        [0.0, 50.0]
+        """
+        warm = np.asarray(stream_deg_c) >= self.temperature_deg_c
+        return np.where(warm, self.fraction * given_off_w, 0.0)
+
+
+NO_REUSE = HeatReuse()
+"""Nobody takes any."""
+
+
+def closed_output(
+    heat_w: Floats,
+    *,
+    free_fraction: Floats,
+    compressor_w: Floats | float = 0.0,
+    pump_w: Floats | float = 0.0,
+    tower_fan_w: Floats | float = 0.0,
+    other_w: Floats | float = 0.0,
+    reused_w: Floats | float = 0.0,
+    evaporated_l_per_s: Floats | float = 0.0,
+    water_l_per_s: Floats | float = 0.0,
+) -> PlantOutput:
+    """Return the output whose rejected heat closes the balance; scalars hold for all (N,) intervals.
+
+    >>> float(closed_output(np.array([10.0]), free_fraction=np.array([0.0]), compressor_w=2.0).rejected_w[0])
+    12.0
+    """
+    given_off = heat_w + (compressor_w + pump_w + tower_fan_w + other_w)
+    shape = np.shape(heat_w)
+    return PlantOutput(
+        compressor_w=_filled(compressor_w, shape),
+        pump_w=_filled(pump_w, shape),
+        tower_fan_w=_filled(tower_fan_w, shape),
+        other_w=_filled(other_w, shape),
+        rejected_w=np.asarray(given_off - reused_w),
+        reused_w=_filled(reused_w, shape),
+        evaporated_l_per_s=_filled(evaporated_l_per_s, shape),
+        water_l_per_s=_filled(water_l_per_s, shape),
+        free_fraction=_filled(free_fraction, shape),
+    )
+
+
+def joined_output(outputs: Sequence[PlantOutput], heats_w: Sequence[Floats]) -> PlantOutput:
+    """Return what plants do together: all summed, the free fraction weighted by the heat of each."""
+    total = np.asarray(np.sum(heats_w, axis=0))
+    sums = {
+        field.name: np.asarray(np.sum([getattr(output, field.name) for output in outputs], axis=0))
+        for field in fields(PlantOutput)
+    }
+    free = [output.free_fraction * heat for output, heat in zip(outputs, heats_w, strict=True)]
+    mean = np.asarray(np.sum(free, axis=0)) / np.where(total > 0.0, total, 1.0)
+    idle = np.asarray(np.mean([output.free_fraction for output in outputs], axis=0))
+    # Weights add up to 1 but for rounding.
+    sums["free_fraction"] = np.clip(np.where(total > 0.0, mean, idle), 0.0, 1.0)
+    return PlantOutput(**sums)
+
+
+def _filled(value: Floats | float, shape: tuple[int, ...]) -> Floats:
+    """Return a value as a float array of its own shape."""
+    return np.broadcast_to(np.asarray(value, dtype=np.float64), shape)

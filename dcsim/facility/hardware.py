@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from dcsim.errors import Problem, ScenarioError
+from dcsim.facility.cap_curve import CapCurve
 from dcsim.facility.catalogue_data import CATALOGUE_ROWS, MEASURED_CURVES, CatalogueRow
-from dcsim.facility.power import PowerCapCurve
 from dcsim.spec.scenario import Scenario
 
 __all__ = ["CATALOGUE", "PRECISIONS", "Accelerator", "catalogue"]
@@ -26,7 +26,7 @@ _SOURCED = (
 )
 
 _USER_CURVE = "V100"
-"""Curve assumed for accelerators that users add: the one with the smallest fitting error on SXM boards."""
+"""Curve assumed for accelerators that users add: the one with the smaller error on workloads left out."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,17 @@ class Accelerator:
     """Busy and uncapped."""
     sources: Mapping[str, str]
     """By field name: where the figure comes from, or how it was assumed."""
-    cap_curve: PowerCapCurve
+    cap_curve: CapCurve
 
     @property
     def busy_power_w(self) -> float:
-        """Draw while a job holds it, uncapped, W (the peak)."""
+        """Draw while a job of unknown power computes on it, uncapped, W (the peak)."""
         return self.peak_power_w
+
+    @property
+    def least_cap(self) -> float:
+        """Smallest power cap, over its peak power, at which it computes and draws no more than the cap, (0, 1]."""
+        return max(self.cap_curve.least_cap, self.idle_power_w / self.peak_power_w)
 
 
 def _accelerator(row: CatalogueRow) -> Accelerator:
@@ -71,10 +76,10 @@ def _accelerator(row: CatalogueRow) -> Accelerator:
     )
 
 
-def _curve(device: str, *, measured: bool) -> PowerCapCurve:
-    alpha, beta, source = MEASURED_CURVES[device]
+def _curve(device: str, *, measured: bool) -> CapCurve:
+    curve = MEASURED_CURVES[device]
     prefix = "measured" if measured else f"assumed to be that of the {device}, measured"
-    return PowerCapCurve(alpha, beta, f"{prefix}: {source}")
+    return replace(curve, source=f"{prefix}: {curve.source}")
 
 
 CATALOGUE: Mapping[str, Accelerator] = MappingProxyType(

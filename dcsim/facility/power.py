@@ -1,25 +1,24 @@
-"""Electric power: what servers, capped accelerators and the conversion chain draw (pure functions)."""
+"""Electric power: what servers and the conversion chain draw (pure functions)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from dcsim.spec.power import PowerChainSpec
+from dcsim.spec.power import PowerChainSpec, PowerStageSpec
 
 __all__ = [
     "ChainStage",
-    "PowerCapCurve",
     "build_chain",
     "chain_input_w",
     "chain_losses_w",
     "constant_efficiency_input_w",
-    "power_at_speed",
+    "constant_efficiency_losses",
     "server_cpu_power_w",
-    "speed_under_cap",
     "stage_input_w",
     "stage_loss_w",
 ]
@@ -28,54 +27,6 @@ Floats = npt.NDArray[np.float64]
 
 _RATING_MARGIN = 1.25
 """Default rating of a stage over the largest power it must deliver."""
-
-
-@dataclass(frozen=True, slots=True)
-class PowerCapCurve:
-    """Power of a busy accelerator against its relative speed: P / P0 = alpha + (1 - alpha) s^beta.
-
-    P0 is the uncapped busy power and s the speed relative to it. `alpha` is the part that a lower
-    clock does not save; a cap below alpha P0 cannot be held.
-    """
-
-    alpha: float
-    """0 <= alpha < 1."""
-    beta: float
-    """>= 1."""
-    source: str
-    """Where the two numbers come from, and for which device if another one was measured."""
-
-
-def power_at_speed(speed: npt.ArrayLike, alpha: npt.ArrayLike, beta: npt.ArrayLike) -> Floats:
-    """Return busy power over uncapped busy power at relative speed `speed` (0..1), elementwise.
-
-    P / P0 = alpha + (1 - alpha) s^beta; fitted to the training traces of You et al., "Zeus:
-    Understanding and Optimizing GPU Energy Consumption of DNN Training", NSDI 2023.
-
-    >>> float(power_at_speed(1.0, 0.418, 5.79))
-    1.0
-    """
-    fraction = np.asarray(alpha, dtype=np.float64)
-    return np.asarray(fraction + (1.0 - fraction) * np.power(speed, beta), dtype=np.float64)
-
-
-def speed_under_cap(cap_fraction: npt.ArrayLike, alpha: npt.ArrayLike, beta: npt.ArrayLike) -> Floats:
-    """Return the relative speed (0..1] of an accelerator capped at `cap_fraction` of its peak power.
-
-    The inverse of `power_at_speed`; caps of 1 and more give speed 1. Raises `ValueError` for a cap
-    at or under `alpha`, which no clock can hold, and for NaN.
-
-    >>> round(float(speed_under_cap(0.6, 0.418, 5.79)), 3)
-    0.818
-    """
-    cap = np.asarray(cap_fraction, dtype=np.float64)
-    floor = np.asarray(alpha, dtype=np.float64)
-    if not np.all(cap > floor):
-        raise ValueError(
-            f"power cap {np.min(cap):.3g} of peak: expected more than the floor {np.max(floor):.3g}"
-        )
-    headroom = (np.minimum(cap, 1.0) - floor) / (1.0 - floor)
-    return np.asarray(np.power(headroom, 1.0 / np.asarray(beta, dtype=np.float64)), dtype=np.float64)
 
 
 def server_cpu_power_w(idle_w: npt.ArrayLike, peak_w: npt.ArrayLike, utilisation: npt.ArrayLike) -> Floats:
@@ -132,6 +83,7 @@ class ChainStage:
 
     name: str
     rated_w: float
+    """Of all installed modules together, over which the load is a fraction."""
     c0: float
     c1: float
     c2: float
@@ -139,6 +91,17 @@ class ChainStage:
     """Its losses are heat in the hall (else in a ventilated room outside the cooled volume)."""
     carries_cooling: bool
     """The cooling plant is fed from its output too."""
+    spare_fraction: float = 0.0
+    """Redundant part of the installed rating, [0, 1)."""
+    bypass_w: float = 0.0
+    """IT power that joins at its input without passing it."""
+    level: str = "hall"
+    """rack, pdu or hall: where its modules stand."""
+
+    @property
+    def usable_w(self) -> float:
+        """What it can carry when its redundant modules have failed, W: more is an overload."""
+        return self.rated_w * (1.0 - self.spare_fraction)
 
 
 def build_chain(spec: PowerChainSpec, peak_it_w: float, peak_cooling_w: float) -> tuple[ChainStage, ...]:
@@ -146,6 +109,12 @@ def build_chain(spec: PowerChainSpec, peak_it_w: float, peak_cooling_w: float) -
 
     `peak_it_w` is the largest IT power and `peak_cooling_w` the cooling power at that load in the
     plant's design weather. A facility without any load gets ratings of 1 W.
+
+    >>> from dcsim.spec.power import PowerStageSpec
+    >>> ups = PowerStageSpec(name="ups", rated_power_w=1000.0, redundancy="2N", loss_constant=0.01)
+    >>> stage, = build_chain(PowerChainSpec(stages=(ups,)), 800.0, 0.0)
+    >>> stage.rated_w, stage.usable_w
+    (2000.0, 1000.0)
     """
     chain: list[ChainStage] = []
     output_w = peak_it_w
@@ -154,11 +123,52 @@ def build_chain(spec: PowerChainSpec, peak_it_w: float, peak_cooling_w: float) -
         if stage.carries_cooling and not cooling_fed:
             output_w += peak_cooling_w
             cooling_fed = True
-        rated_w = stage.rated_power_w or _RATING_MARGIN * output_w or 1.0
-        c0, c1, c2 = stage.loss_constant, stage.loss_linear, stage.loss_quadratic
-        chain.append(ChainStage(stage.name, rated_w, c0, c1, c2, stage.heats_hall, stage.carries_cooling))
-        output_w = float(stage_input_w(output_w, rated_w, c0, c1, c2))
+        past_w = min(stage.bypass_power_w, output_w)
+        chain.append(_chain_stage(stage, output_w - past_w))
+        output_w = past_w + float(_stage_input(chain[-1], output_w - past_w))
     return tuple(chain)
+
+
+def _chain_stage(stage: PowerStageSpec, peak_output_w: float) -> ChainStage:
+    """Return one stage with its rating, and its losses as fractions of that of all its modules."""
+    usable_w = stage.rated_power_w or _RATING_MARGIN * peak_output_w or 1.0
+    rated_w = usable_w * stage.installed_ratio
+    c0, c1, c2 = stage.loss_constant, stage.loss_linear, stage.loss_quadratic
+    if stage.efficiency is not None:
+        units = stage.units or 1
+        if stage.unit_peak_w is not None:
+            # A quotient just above a whole number is that number, rounded.
+            units = math.ceil(peak_output_w / stage.unit_peak_w * stage.installed_ratio * (1.0 - 1e-9))
+        c0, c1, c2 = constant_efficiency_losses(units, stage.unit_overhead_w, stage.efficiency, rated_w)
+    return ChainStage(
+        stage.name,
+        rated_w,
+        c0,
+        c1,
+        c2,
+        stage.heats_hall,
+        stage.carries_cooling,
+        spare_fraction=1.0 - 1.0 / stage.installed_ratio,
+        bypass_w=stage.bypass_power_w,
+        level=stage.level,
+    )
+
+
+def constant_efficiency_losses(
+    units: int, overhead_w: float, efficiency: float, rated_w: float
+) -> tuple[float, float, float]:
+    """Return (c0, c1, c2) of `units` equal converters rated `rated_w` together, each as `constant_efficiency_input_w`.
+
+    However the load is shared among them, their loss together is the same: units c / eta + (1 / eta - 1) P_out.
+
+    >>> constant_efficiency_losses(2, 48.0, 0.96, 1000.0)
+    (0.1, 0.04166666666666674, 0.0)
+    """
+    return units * overhead_w / (efficiency * rated_w), 1.0 / efficiency - 1.0, 0.0
+
+
+def _stage_input(stage: ChainStage, output_w: npt.ArrayLike) -> Floats:
+    return stage_input_w(output_w, stage.rated_w, stage.c0, stage.c1, stage.c2)
 
 
 def chain_losses_w(
@@ -166,18 +176,20 @@ def chain_losses_w(
 ) -> tuple[tuple[Floats, Floats], ...]:
     """Return (output W, loss W) of every stage while IT draws `it_w` and cooling `cooling_w`.
 
-    Cooling joins at the first stage with `carries_cooling`.
+    Cooling joins at the first stage with `carries_cooling`; what bypasses a stage is not in its output and
+    joins at the next one.
     """
     flows: list[tuple[Floats, Floats]] = []
-    output = np.asarray(it_w, dtype=np.float64)
+    carried = np.asarray(it_w, dtype=np.float64)
     cooling_fed = False
     for stage in stages:
         if stage.carries_cooling and not cooling_fed:
-            output = output + np.asarray(cooling_w, dtype=np.float64)
+            carried = carried + np.asarray(cooling_w, dtype=np.float64)
             cooling_fed = True
+        output = carried - np.minimum(stage.bypass_w, carried) if stage.bypass_w else carried
         loss = stage_loss_w(output, stage.rated_w, stage.c0, stage.c1, stage.c2)
         flows.append((output, loss))
-        output = output + loss
+        carried = carried + loss
     return tuple(flows)
 
 

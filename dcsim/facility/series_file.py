@@ -1,4 +1,4 @@
-"""Hourly files (CSV) to series: strict about time stamps, explicit about gaps, placed on the run's calendar."""
+"""Files of equal steps (CSV) to series: strict about time stamps and gaps, placed on the run's calendar."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import csv
 import difflib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.errors import Problem, SeriesError
+from dcsim.facility.local_time import localised
 from dcsim.facility.series import StepSeries
 
 __all__ = [
@@ -40,7 +41,7 @@ YEAR_S = 365 * DAY_S
 """Of series that stand for any year: 365 days; 29 February is read as 28 February."""
 
 _MAX_BYTES = 64 * 2**20
-_MAX_HOURS = 100 * 8784
+_MAX_STEPS = 100 * 8784
 _MAX_PROBLEMS = 100
 _YEARS = (1700, 2500)
 _MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
@@ -55,19 +56,20 @@ class TimedRow:
     """Aware."""
     values: tuple[float, ...]
     naive: bool = False
-    """Written without an offset, read as UTC."""
+    """Written without an offset, and taken for UTC so far."""
 
 
 @dataclass(frozen=True)
 class HourlyTable:
-    """Columns of hourly values without gaps."""
+    """Columns of values in equal steps, hours if nothing else is said, without gaps."""
 
     start: datetime
-    """Time of the first hour, UTC."""
+    """Time of the first step, UTC."""
     columns: Mapping[str, Floats]
     """(H,) each."""
     notes: tuple[str, ...]
     """What was filled, in words."""
+    step_s: float = HOUR_S
 
 
 def raise_problems(problems: Sequence[Problem]) -> None:
@@ -111,12 +113,16 @@ def read_hourly_csv(
     optional: Sequence[str] = (),
     *,
     gaps: str = "refuse",
+    step_s: float = HOUR_S,
+    time_zone: str | None = None,
+    resolve_clock: bool = False,
 ) -> HourlyTable:
-    """Return columns of an hourly CSV file with a header line, gaps treated by the rule.
+    """Return columns of a CSV file of equal steps with a header line, gaps treated by the rule.
 
-    Times are ISO 8601, with an offset or in UTC. Raises `SeriesError` with every problem found:
-    missing and repeated columns, rows of a wrong length, unreadable times and numbers, times out of
-    order, repeated or off the hourly grid, and gaps under the rule "refuse".
+    Times are ISO 8601, with an offset, or on the clock of `time_zone` (None: UTC); what becomes of
+    times that a clock shows twice or never says `localised`. Raises `SeriesError` with every problem
+    found: missing and repeated columns, rows of a wrong length, unreadable times and numbers, times
+    out of order, repeated or off the grid of steps, and gaps under the rule "refuse".
     """
     lines = read_text(path).splitlines()
     reader = csv.reader(lines, strict=True)
@@ -134,7 +140,12 @@ def read_hourly_csv(
     except csv.Error as error:
         problems.append(Problem(str(path), reader.line_num, "", str(error), "a CSV row"))
     raise_problems(problems)
-    return hourly_table(path, rows, wanted, gaps=gaps)
+    notes: tuple[str, ...] = ()
+    if time_zone is not None and all(row.naive for row in rows):
+        rows, doubts, notes = localised(path, rows, time_zone, resolve=resolve_clock)
+        raise_problems(doubts)
+    table = hourly_table(path, rows, wanted, gaps=gaps, step_s=step_s)
+    return replace(table, notes=(*notes, *table.notes))
 
 
 def _places(path: Path, header: Sequence[str], wanted: Sequence[str]) -> list[int]:
@@ -208,9 +219,17 @@ def _number(text: str) -> float | None:
 
 
 def hourly_table(
-    path: Path, rows: Sequence[TimedRow], columns: Sequence[str], *, gaps: str = "refuse"
+    path: Path,
+    rows: Sequence[TimedRow],
+    columns: Sequence[str],
+    *,
+    gaps: str = "refuse",
+    step_s: float = HOUR_S,
 ) -> HourlyTable:
-    """Return rows as gapless hourly columns from the first row to the last; `SeriesError` as `read_hourly_csv`."""
+    """Return rows as gapless columns of equal steps from the first row to the last.
+
+    Raises `SeriesError` as `read_hourly_csv`.
+    """
     if not rows:
         raise SeriesError([Problem(str(path), None, "", "no rows", "at least one hour")])
     problems: list[Problem] = []
@@ -220,33 +239,59 @@ def hourly_table(
             expected = "offsets on all rows or on none"
             problems.append(Problem(str(path), row.line, "time", row.time.isoformat(), expected))
             break
-    hours: list[int] = []
+    steps: list[int] = []
     for row in rows:
         delta_s = (row.time - first).total_seconds()
-        hour = round(delta_s / HOUR_S)
-        previous = hours[-1] if hours else -1
-        if hour * HOUR_S != delta_s or not previous < hour < _MAX_HOURS:
-            expected = f"a whole number of hours after {first.isoformat()} and later than the row before"
-            hint = (
-                "local clocks repeat and skip an hour a year: write UTC or offsets"
-                if hour == previous
-                else ""
+        step = round(delta_s / step_s)
+        previous = steps[-1] if steps else -1
+        if step * step_s != delta_s or not previous < step < _MAX_STEPS:
+            expected = (
+                f"a whole number of {_noun(step_s)} after {first.isoformat()} and later than the row before"
             )
-            problems.append(Problem(str(path), row.line, "time", row.time.isoformat(), expected, hint))
-        hours.append(max(hour, previous))
+            repeats = (
+                "local clocks repeat and skip an hour a year: name the time_zone, or write UTC or offsets"
+            )
+            problems.append(
+                Problem(
+                    str(path),
+                    row.line,
+                    "time",
+                    row.time.isoformat(),
+                    expected,
+                    repeats
+                    if step == previous and step * step_s == delta_s
+                    else _interval_hint(delta_s, step_s),
+                )
+            )
+        steps.append(max(step, previous))
     raise_problems(problems)
-    table = np.full((hours[-1] + 1, len(columns)), math.nan)
-    table[hours] = [row.values for row in rows]
+    table = np.full((steps[-1] + 1, len(columns)), math.nan)
+    table[steps] = [row.values for row in rows]
     filled: dict[str, Floats] = {}
     notes: list[str] = []
     for index, name in enumerate(columns):
-        filled[name], missing = fill_gaps(path, name, table[:, index], first, gaps=gaps)
+        filled[name], missing = fill_gaps(path, name, table[:, index], first, gaps=gaps, step_s=step_s)
         if missing:
-            notes.append(f"{path.name}: {missing} missing hours of {name!r} filled by the rule {gaps!r}")
-    return HourlyTable(first.astimezone(UTC), filled, tuple(notes))
+            notes.append(
+                f"{path.name}: {missing} missing {_noun(step_s)} of {name!r} filled by the rule {gaps!r}"
+            )
+    return HourlyTable(first.astimezone(UTC), filled, tuple(notes), step_s)
 
 
-def fill_gaps(path: Path, name: str, values: Floats, first: datetime, *, gaps: str) -> tuple[Floats, int]:
+def _noun(step_s: float) -> str:
+    """Return what steps are called."""
+    return "hours" if step_s == HOUR_S else f"steps of {step_s:g} s"
+
+
+def _interval_hint(delta_s: float, step_s: float) -> str:
+    """Return what to say where a time lies between the steps: shorter ones, likely."""
+    whole_minutes = delta_s > 0.0 and delta_s % 60.0 == 0.0 and delta_s % step_s != 0.0
+    return f"if rows are {delta_s % step_s:g} s apart, say so in interval_s" if whole_minutes else ""
+
+
+def fill_gaps(
+    path: Path, name: str, values: Floats, first: datetime, *, gaps: str, step_s: float = HOUR_S
+) -> tuple[Floats, int]:
     """Return the values with NaN filled, and how many were missing.
 
     `gaps`: "refuse" raises `SeriesError` naming the hours; "hold" repeats the value before;
@@ -261,7 +306,14 @@ def fill_gaps(path: Path, name: str, values: Floats, first: datetime, *, gaps: s
         hint = "choose gaps: hold or gaps: interpolate" if len(known) else ""
         raise_problems(
             [
-                Problem(str(path), None, f"{name!r} at {_hour(first, hour)}", "missing", "a number", hint)
+                Problem(
+                    str(path),
+                    None,
+                    f"{name!r} at {_time_of(first, hour, step_s)}",
+                    "missing",
+                    "a number",
+                    hint,
+                )
                 for hour in np.flatnonzero(missing).tolist()
             ]
         )
@@ -272,8 +324,8 @@ def fill_gaps(path: Path, name: str, values: Floats, first: datetime, *, gaps: s
     return values[known[before]], count
 
 
-def _hour(first: datetime, hour: int) -> str:
-    return (first + timedelta(hours=hour)).isoformat()
+def _time_of(first: datetime, step: int, step_s: float) -> str:
+    return (first + timedelta(seconds=step * step_s)).isoformat()
 
 
 def year_offset_s(start: datetime) -> float:
@@ -299,14 +351,15 @@ def place_on_calendar(
     "refuse" a start outside raises `SeriesError`, as does later asking beyond the end.
     """
     hours = len(next(iter(table.columns.values())))
-    span_s = hours * HOUR_S
+    span_s = hours * table.step_s
     offset_s = (start - table.start).total_seconds()
     notes: list[str] = []
     if any_year:
         offset_s = _same_hour_of_year(table.start, start) % span_s
     elif not 0.0 <= offset_s < span_s:
         if beyond_end == "refuse":
-            expected = f"a start in the file's span from {table.start.isoformat()} on {hours} hours"
+            until = (table.start + timedelta(seconds=span_s)).isoformat()
+            expected = f"a start in the file's span from {table.start.isoformat()} to {until}"
             raise SeriesError(
                 [Problem(name, None, "grid.start", start.isoformat(), expected, "or beyond_end: repeat")]
             )
@@ -317,7 +370,7 @@ def place_on_calendar(
             notes.append(f"{name}: the file is no whole number of days, so its hours shift when it repeats")
     index = np.arange(hours, dtype=np.float64)
     repeat_s, end_s = (span_s, math.inf) if beyond_end == "repeat" else (None, span_s)
-    rows = StepSeries(index * HOUR_S, index, repeat_s, end_s, name)
+    rows = StepSeries(index * table.step_s, index, repeat_s, end_s, name)
     return rows.rolled(offset_s), tuple(notes)
 
 

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.errors import Problem, SeriesError
+from dcsim.facility.cooling_plant import Outdoors
+from dcsim.facility.psychrometrics import humidity_ratio_of_vapour, saturation_pressure_pa
 from dcsim.facility.series import StepSeries
 from dcsim.facility.series_file import YEAR_S, HourlyTable, place_on_calendar, year_offset_s
 from dcsim.facility.sites import SITES, Site, site_climate
@@ -97,6 +99,23 @@ class WeatherSeries:
         return WeatherSample(
             self.row_dry_bulb_deg_c[rows], self._wet_bulbs[rows], self.row_relative_humidity[rows]
         )
+
+    def outdoors(self, times_s: npt.ArrayLike) -> Outdoors:
+        """Return the weather at each time, s >= 0, as cooling plants see it."""
+        rows = self.rows.at(times_s).astype(np.int64)
+        sample = self.at(times_s)
+        return Outdoors(
+            sample.dry_bulb_deg_c,
+            sample.wet_bulb_deg_c,
+            self._humidity_ratios[rows],
+            self.row_pressure_pa[rows],
+        )
+
+    @cached_property
+    def _humidity_ratios(self) -> Floats:
+        """(H,) kg/kg."""
+        vapour_pa = self.row_relative_humidity * saturation_pressure_pa(self.row_dry_bulb_deg_c)
+        return humidity_ratio_of_vapour(vapour_pa, self.row_pressure_pa)
 
     def breakpoints(self, from_s: float, to_s: float) -> Floats:
         """Return the times in [from_s, to_s] at which the weather changes, ascending."""

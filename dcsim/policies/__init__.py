@@ -11,11 +11,18 @@ from dcsim.policies.base import (
     OrderingPolicy,
     PlacementPolicy,
 )
+from dcsim.policies.combined import Combined
+from dcsim.policies.facility import BatteryPolicy, BatteryView, CoolingPolicy, HallView
+from dcsim.policies.heat_view import HeatView
+from dcsim.policies.power_view import IdleView, PowerView
 from dcsim.policies.registry import (
+    POLICY_KINDS,
+    choice_problems,
     known_policies,
     load_plugins,
     make_policy,
     parameter_problems,
+    policy_parts,
     register,
 )
 from dcsim.policies.views import (
@@ -28,25 +35,36 @@ from dcsim.policies.views import (
 )
 
 __all__ = [
+    "POLICY_KINDS",
     "ActiveJobs",
     "AllocationPolicy",
     "AllocationView",
+    "BatteryPolicy",
+    "BatteryView",
     "ClusterView",
+    "Combined",
+    "CoolingPolicy",
     "DecidingPolicy",
     "Decision",
     "DynamicOrdering",
     "EnergyPolicy",
     "GridView",
+    "HallView",
+    "HeatView",
+    "IdleView",
     "JobView",
     "JobsView",
     "OrderingPolicy",
     "Placement",
     "PlacementPolicy",
     "PlacementRequest",
+    "PowerView",
     "TenantsView",
+    "choice_problems",
     "known_policies",
     "load_plugins",
     "make_policy",
     "parameter_problems",
+    "policy_parts",
     "register",
 ]

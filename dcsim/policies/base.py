@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from dcsim.errors import PolicyError
 from dcsim.policies.active import ActiveJobs, Decision
+from dcsim.policies.cap_view import CapView
 from dcsim.policies.power_view import IdleView, PowerView
 from dcsim.policies.views import (
     ClusterView,
@@ -130,6 +131,8 @@ class PlacementPolicy(ABC):
     """Whether `view.demand` is told."""
     knows_links: ClassVar[bool] = False
     """Whether `view.link_loads` is told."""
+    knows_heat: ClassVar[bool] = False
+    """Whether `view.heat` is told: the scenario must have a `room`."""
 
     @abstractmethod
     def place(self, request: PlacementRequest, view: ClusterView) -> Placement | None:
@@ -154,6 +157,10 @@ class EnergyPolicy(ABC):
     """Whether `eligible_s` may hold a job back (asked only for jobs with slack)."""
     suspends: ClassVar[bool] = False
     """Whether `suspended` is asked at every decision; the ordering policy then decides again and again."""
+    scales: ClassVar[bool] = False
+    """Whether `widths` is asked at every decision; such a policy `suspends`, too."""
+    weighs_caps: ClassVar[bool] = False
+    """Whether `static_caps` is asked in place of `power_cap_fractions`."""
     recaps: ClassVar[bool] = False
     """Whether `caps_now` is asked when jobs start or end, budgets change, or it wants to be asked again."""
     reserves: ClassVar[bool] = False
@@ -162,6 +169,10 @@ class EnergyPolicy(ABC):
     def power_cap_fractions(self, jobs: JobsView) -> npt.NDArray[np.float64]:
         """Return (N,) caps of each job's accelerators over their peak power, (0, 1]."""
         return np.ones(len(jobs))
+
+    def static_caps(self, jobs: JobsView, caps: CapView) -> npt.NDArray[np.float64]:
+        """Return (N,) caps over peak power, (0, 1], for jobs whose speed and power under caps are told."""
+        return self.power_cap_fractions(jobs)
 
     def sleep_after_s(self) -> float | None:
         """Return how long a server idles before it is put to sleep; None: never."""
@@ -176,6 +187,15 @@ class EnergyPolicy(ABC):
     ) -> tuple[npt.NDArray[np.bool_], float]:
         """Return (K,) which active jobs are to hold nothing now, and when to ask again (infinity: no need)."""
         return np.zeros(len(active), dtype=bool), float("inf")
+
+    def widths(
+        self, jobs: JobsView, active: ActiveJobs, grid: GridView
+    ) -> tuple[npt.NDArray[np.int64], float]:
+        """Return (K,) accelerators each active job is to hold now, and when to ask again (infinity: no need).
+
+        0: none for now; -1: what the ordering policy says. Others lie within the job's least and greatest widths.
+        """
+        return np.full(len(active), -1, dtype=np.int64), float("inf")
 
     def caps_now(
         self, jobs: JobsView, power: PowerView, grid: GridView

@@ -1,8 +1,9 @@
-"""Energy policies: power caps, sleep of idle servers, and shifting jobs to cleaner hours."""
+"""Energy policies: power caps, sleep of idle servers, and shifting jobs to cleaner or cheaper hours."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +13,11 @@ from dcsim.errors import PolicyError
 from dcsim.policies.base import EnergyPolicy
 from dcsim.policies.views import GridView, JobsView, JobView
 
-__all__ = ["CarbonShift", "NoEnergyPolicy", "PowerCap", "SleepIdle"]
+__all__ = ["CarbonShift", "NoEnergyPolicy", "PowerCap", "PriceShift", "SleepIdle"]
+
+Floats = npt.NDArray[np.float64]
+MeanOf = Callable[[Floats, float], Floats]
+BreakpointsOf = Callable[[float, float], Floats]
 
 
 class NoEnergyPolicy(EnergyPolicy):
@@ -81,19 +86,38 @@ class CarbonShift(EnergyPolicy):
     complexity: ClassVar[str] = "O(hours of slack) a job"
     holds_jobs: ClassVar[bool] = True
 
+    def _signal(self, grid: GridView) -> tuple[MeanOf, BreakpointsOf]:
+        """Return what is to be low in the mean over the run, and where its forecast changes."""
+        return grid.carbon_mean_kg_per_j, grid.breakpoints_s
+
     def eligible_s(self, job: JobView, grid: GridView) -> float:
-        """Return the start with the least mean intensity; the earliest of equals.
+        """Return the start with the least mean; the earliest of equals.
 
         The mean over a window is piecewise linear in its start, with kinks only where the start
         or the end meets a change of the series, so the minimum is at one of those points.
         """
+        mean, breakpoints = self._signal(grid)
         latest_s = job.submit_s + job.slack_s
         duration_s = max(job.estimated_duration_s, 1.0)
-        starts = grid.breakpoints_s(job.submit_s, latest_s)
-        ends = grid.breakpoints_s(job.submit_s + duration_s, latest_s + duration_s) - duration_s
+        starts = breakpoints(job.submit_s, latest_s)
+        ends = breakpoints(job.submit_s + duration_s, latest_s + duration_s) - duration_s
         inside = np.concatenate([[job.submit_s, latest_s], starts, ends])
         candidates = np.unique(np.clip(inside, job.submit_s, latest_s))
-        means = grid.carbon_mean_kg_per_j(candidates, duration_s)
+        means = mean(candidates, duration_s)
         # Differences below rounding must not hold a job back; means are differences of integrals from 0.
         rounding = 8.0 * np.finfo(np.float64).eps * (latest_s + duration_s) / duration_s
         return float(candidates[np.argmax(means <= means.min() + rounding * np.abs(means).max())])
+
+
+class PriceShift(CarbonShift):
+    """A deferrable job starts, within its slack, where the forecast is cheapest over its run time."""
+
+    name: ClassVar[str] = "price_shift"
+    optimises: ClassVar[str] = "energy cost of deferrable jobs"
+    source: ClassVar[str] = (
+        "Qureshi et al., Cutting the Electric Bill, SIGCOMM (2009), in time; search as carbon_shift"
+    )
+    needs: ClassVar[str] = "the forecast of the price; run times and slack"
+
+    def _signal(self, grid: GridView) -> tuple[MeanOf, BreakpointsOf]:
+        return grid.price_mean_usd_per_j, grid.price_breakpoints_s

@@ -94,6 +94,18 @@ class BatteryView:
     """Demand charge of the present window; 0: none."""
     limit_w: float
     """Import asked for by demand response now; infinity: none."""
+    charge_limit_w: float
+    """Rating, whatever is stored."""
+    discharge_limit_w: float
+    lowest_j: float
+    """Discharging stops here, charging at `highest_j`."""
+    highest_j: float
+    charge_efficiency: float
+    """Stored over taken, (0, 1]."""
+    past_load_w: Floats
+    """(D,) `load_w` of the intervals of the day before `now_s`, ascending in time; fewer at the start of a run."""
+    past_duration_s: Floats
+    """(D,)."""
 
 
 class BatteryPolicy(ABC):

@@ -46,8 +46,17 @@ class PowerView:
     """(R,) of the servers of each rack."""
     rack_budget_w: Floats
     """(R,) infinity: none."""
+    pdu_of_rack: Ints
+    """(R,) PDU that feeds each rack; -1: the hall does, or there is no power tree."""
+    pdu_power_w: Floats
+    """(P,) output of each PDU."""
+    pdu_budget_w: Floats
+    """(P,) infinity: none."""
     thermal_cap_fraction: Floats
     """(K,) that thermal throttling imposes now, 1: none."""
+    parts: tuple[Ints, Ints, Floats] | None = None
+    """(Q,) columns (position among the K jobs, rack, part of its power): where jobs draw that lie over several racks;
+    the parts of a job add up to 1. None: all of each in its `rack`."""
 
     def __len__(self) -> int:
         return len(self.row)

@@ -15,9 +15,12 @@ from dcsim.policies.active import ActiveJobs, Decision
 from dcsim.policies.base import DecidingPolicy, EnergyPolicy
 from dcsim.policies.views import GridView, JobsView
 
-__all__ = ["CarbonSuspend", "Suspending"]
+__all__ = ["CarbonSuspend", "PriceSuspend", "Suspending"]
 
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+MeanOf = Callable[[Floats, float], Floats]
+BreakpointsOf = Callable[[float, float], Floats]
 _NO_TIME_S = 1e-3
 """Less than this left to spare is nothing."""
 
@@ -84,49 +87,82 @@ class CarbonSuspend(EnergyPolicy):
             PolicyError: not a finite number of seconds >= 0.
         """
         if not 0.0 <= min_pause_s < math.inf:
-            msg = f"carbon_suspend.min_pause_s: {min_pause_s} -> expected a finite duration in seconds >= 0"
+            msg = f"{self.name}.min_pause_s: {min_pause_s} -> expected a finite duration in seconds >= 0"
             raise PolicyError(msg)
         self.min_pause_s = min_pause_s
+
+    def _signal(self, grid: GridView) -> tuple[MeanOf, BreakpointsOf]:
+        """Return what is to be low while jobs work, and where its forecast changes."""
+        return grid.carbon_mean_kg_per_j, grid.breakpoints_s
 
     def suspended(self, jobs: JobsView, active: ActiveJobs, grid: GridView) -> tuple[Bools, float]:
         """Return (K,) whether this is no hour for each job, and when the first of them may go on."""
         suspended, again_s = np.zeros(len(active), dtype=bool), math.inf
         deferrable = np.flatnonzero(jobs.slack_s[active.row] > 0.0).tolist()
+        signal = self._signal(grid)
         for at in deferrable:
             row = int(active.row[at])
             whole_s = float(jobs.estimated_duration_s[row])
             left_s = whole_s * float(active.left_fraction[at])
             latest_s = float(jobs.submit_s[row] + jobs.slack_s[row]) + whole_s
-            resume_s, change_s = _resume_s(grid, left_s, latest_s)
             runs = active.waiting_since_s[at] == active.now_s and active.held_s[at] > 0.0
+            resume_s, change_s = _plan(signal, grid.now_s, left_s, latest_s, runs=bool(runs))
             pause_s = resume_s - grid.now_s
             suspended[at] = pause_s > 0.0 and (pause_s >= self.min_pause_s or not runs)
             again_s = min(again_s, resume_s if suspended[at] else change_s)
         return suspended, again_s
 
 
-def _resume_s(grid: GridView, left_s: float, latest_s: float) -> tuple[float, float]:
-    """Return when the cleanest hours for `left_s` of work until `latest_s` begin, and when the grid next changes.
+class PriceSuspend(CarbonSuspend):
+    """A deferrable job works only in the cheapest hours that together suffice before its slack is over.
 
-    The first is now if now is one of them.
+    As `CarbonSuspend`, by the price of energy.
     """
-    now_s = grid.now_s
+
+    name: ClassVar[str] = "price_suspend"
+    optimises: ClassVar[str] = "energy cost of deferrable jobs that can be interrupted"
+    needs: ClassVar[str] = "run times, slack and progress of jobs, a forecast of the price"
+
+    def _signal(self, grid: GridView) -> tuple[MeanOf, BreakpointsOf]:
+        return grid.price_mean_usd_per_j, grid.price_breakpoints_s
+
+
+def _plan(
+    signal: tuple[MeanOf, BreakpointsOf], now_s: float, left_s: float, latest_s: float, *, runs: bool
+) -> tuple[float, float]:
+    """Return when the best steps for `left_s` of work until `latest_s` begin, and when to look again.
+
+    The first is now if now is one of them. Of the worst step that is still needed only a part may be:
+    a job that runs takes its beginning, one that waits its end, so that neither is stopped twice.
+    """
     spare_s = latest_s - now_s - left_s
     if spare_s <= _NO_TIME_S:
         return now_s, math.inf
-    inside = grid.breakpoints_s(now_s, latest_s)
+    mean, breakpoints = signal
+    inside = breakpoints(now_s, latest_s)
     starts_s = np.concatenate([[now_s], inside[(inside > now_s) & (inside < latest_s)]])
     ends_s = np.concatenate([starts_s[1:], [latest_s]])
     lengths_s = ends_s - starts_s
-    means = np.array(
-        [
-            float(grid.carbon_mean_kg_per_j(np.array([start_s]), length_s)[0])
-            for start_s, length_s in zip(starts_s.tolist(), lengths_s.tolist(), strict=True)
-        ]
-    )
-    # To nine digits, so that equal hours are equal and the earliest of them is taken.
-    order = np.argsort([float(f"{mean:.8e}") for mean in means.tolist()], kind="stable")
-    enough = int(np.searchsorted(np.cumsum(lengths_s[order]), left_s - _NO_TIME_S)) + 1
-    first_s = float(starts_s[order[:enough]].min())
+    # To nine digits, so that equal steps are equal and the earliest of them is taken.
+    order = np.argsort(_nine_digits(mean(starts_s, 0.0)), kind="stable")
+    filled_s = np.cumsum(lengths_s[order])
+    last = int(np.searchsorted(filled_s, left_s - _NO_TIME_S))
+    chosen = order[: last + 1]
+    first = int(chosen.min())
+    resume_s, change_s = float(starts_s[first]), float(ends_s[0])
+    if first == chosen[-1]:
+        unneeded_s = float(filled_s[last]) - left_s
+        if unneeded_s > _NO_TIME_S and first == 0 and runs:
+            change_s -= unneeded_s
+        elif unneeded_s > _NO_TIME_S:
+            resume_s += unneeded_s
     # By then the work left would only just fit: whatever the grid is like, it has to go on.
-    return min(first_s, now_s + spare_s), float(ends_s[0])
+    return min(resume_s, now_s + spare_s), change_s
+
+
+def _nine_digits(values: Floats) -> Floats:
+    """Return values (K,) rounded to nine significant digits of the largest."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest == 0.0:
+        return values
+    return np.asarray(np.round(values / largest, 9), dtype=np.float64)

@@ -9,6 +9,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.policies.demand_event import DemandEvent
+from dcsim.policies.heat_view import HeatView
+
 __all__ = [
     "ClusterView",
     "DemandView",
@@ -165,6 +168,8 @@ class ClusterView:
     0..1; None: not told (a policy that needs it says `knows_links`)."""
     demand: DemandView | None = None
     """What the run's jobs ask for; None: not told (a policy that needs it says `knows_demand`)."""
+    heat: HeatView | None = None
+    """How the air of the hall mixes; None: not told (a policy that needs it says `knows_heat`)."""
 
     def only_accelerators_matter(self, request: PlacementRequest) -> bool:
         """Return whether free whole devices alone decide if `request` fits a server."""
@@ -219,13 +224,68 @@ class ClusterView:
         return room
 
 
+def _untold(starts_s: Floats, duration_s: float) -> Floats:  # noqa: ARG001  called as other means are
+    """Stand for a series that the scenario does not give."""
+    return np.full(np.shape(starts_s), np.nan)
+
+
 @dataclass(frozen=True, slots=True)
 class GridView:
-    """The forecast an energy policy may read (perfect here, and the manifest says so)."""
+    """What a policy may know of the grid at an instant: the present, and the forecast issued last.
+
+    Means are asked as (start times (K,) >= now_s, duration s) -> (K,) mean over [start, start + duration);
+    duration 0 gives the values at the starts. `breakpoints` are asked as (from, to) -> ascending times in
+    [from, to] at which the forecast changes; between them values are constant.
+
+    >>> from dcsim.testing.strategies import make_grid_view
+    >>> view = make_grid_view(carbon=[2e-7, 1e-7], price=[3e-8, 5e-8])
+    >>> view.carbon_kg_per_j, view.price_usd_per_j
+    (2e-07, 3e-08)
+    >>> float(view.carbon_mean_kg_per_j(np.array([1800.0]), 3600.0)[0]) == 1.5e-7
+    True
+    """
 
     now_s: float
     carbon_mean_kg_per_j: Callable[[Floats, float], Floats]
-    """(start times (K,), duration) -> (K,) mean intensity over [start, start + duration)."""
+    """Of the intensity that the scenario lets policies steer by (`grid.steer_by`)."""
     price_mean_usd_per_j: Callable[[Floats, float], Floats]
+    """Of the energy bought."""
     breakpoints_s: Callable[[float, float], Floats]
-    """(from, to) -> times in [from, to] at which the carbon intensity changes."""
+    """Where the carbon intensity changes."""
+    price_breakpoints_s: Callable[[float, float], Floats]
+    """Where the price changes."""
+    marginal_mean_kg_per_j: Callable[[Floats, float], Floats] = _untold
+    """Of the marginal intensity; NaN where the scenario gives none."""
+    export_price_mean_usd_per_j: Callable[[Floats, float], Floats] = _untold
+    """Of the energy sold; NaN where none is sold."""
+    events: tuple[DemandEvent, ...] = ()
+    """Of demand response: those notified and not over."""
+    news_s: float = float("inf")
+    """When the next event is notified: to ask again then, and nothing else; infinity: never."""
+
+    @property
+    def carbon_kg_per_j(self) -> float:
+        """The intensity now, kg/J."""
+        return self._now(self.carbon_mean_kg_per_j)
+
+    @property
+    def marginal_kg_per_j(self) -> float:
+        """The marginal intensity now, kg/J; NaN where the scenario gives none."""
+        return self._now(self.marginal_mean_kg_per_j)
+
+    @property
+    def price_usd_per_j(self) -> float:
+        """The price of energy bought now, USD/J."""
+        return self._now(self.price_mean_usd_per_j)
+
+    @property
+    def export_price_usd_per_j(self) -> float:
+        """The price of energy sold now, USD/J; NaN where none is sold."""
+        return self._now(self.export_price_mean_usd_per_j)
+
+    def any_breakpoints_s(self, from_s: float, to_s: float) -> Floats:
+        """Return the times in [from_s, to_s] at which carbon intensity or price changes, ascending, each once."""
+        return np.union1d(self.breakpoints_s(from_s, to_s), self.price_breakpoints_s(from_s, to_s))
+
+    def _now(self, mean: Callable[[Floats, float], Floats]) -> float:
+        return float(mean(np.array([self.now_s]), 0.0)[0])

@@ -108,12 +108,12 @@ def pareto_figure(study: Study) -> Figure:
 def _told_apart(arms: Sequence[Arm]) -> tuple[dict[str, int], dict[str, int]]:
     """Return the number of each arm's colour and of its symbol.
 
-    Colour tells the placement, symbol the energy policy and the ordering; where all arms have one
-    placement, colour tells the ordering and symbol the energy policy.
+    Colour tells the placement, symbol the energy policy and the ordering, and the policies of cooling and battery;
+    where all arms have one placement, colour tells the ordering and symbol the others.
     """
     placed = len({arm.placement for arm in arms}) > 1
     colours = [arm.placement if placed else arm.ordering for arm in arms]
-    symbols = [(arm.energy, arm.ordering) if placed else (arm.energy, "") for arm in arms]
+    symbols = [(arm.energy, arm.ordering if placed else "", arm.cooling, arm.battery) for arm in arms]
     first_colours, first_symbols = list(dict.fromkeys(colours)), list(dict.fromkeys(symbols))
     names = [arm.name for arm in arms]
     return (

@@ -13,7 +13,7 @@ from dcsim.results.canonical import signed_json
 from dcsim.results.links import pack_links
 from dcsim.results.naming import pack_names, pack_racks
 from dcsim.results.run_result import RunResult
-from dcsim.results.schema import RESULT_VERSION, SUMMARY
+from dcsim.results.schema import ACCOUNT, RESULT_VERSION, SUMMARY
 from dcsim.results.versions import dcsim_version, package_versions
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FORMAT",
     "MANIFEST",
+    "account_of",
     "build_manifest",
     "manifest_bytes",
     "read_manifest",
@@ -48,6 +49,7 @@ _FIELDS: Mapping[str, type] = {
     "servers": dict,
     "links": dict,
     "summary": dict,
+    "account": dict,
     "files": dict,
     "extra": dict,
 }
@@ -93,6 +95,7 @@ def build_manifest(
         "servers": {"names": pack_names(result.server_names), "racks": pack_racks(result.server_racks)},
         "links": pack_links(result.listed_links),
         "summary": {column.name: result.summary[column.name] for column in SUMMARY},
+        "account": {column.name: result.account[column.name] for column in ACCOUNT},
         "files": {name: dict(record) for name, record in files.items()},
         "extra": dict(extra),
     }
@@ -155,3 +158,9 @@ def summary_of(manifest: Mapping[str, Any]) -> dict[str, float | int | str]:
     """Return the summary row of a manifest, null read back as NaN."""
     row = manifest["summary"]
     return {column.name: math.nan if row[column.name] is None else row[column.name] for column in SUMMARY}
+
+
+def account_of(manifest: Mapping[str, Any]) -> dict[str, float]:
+    """Return the facility's account of a manifest, null read back as NaN."""
+    row = manifest["account"]
+    return {column.name: math.nan if row[column.name] is None else row[column.name] for column in ACCOUNT}

@@ -29,8 +29,16 @@ __all__ = [
 ]
 
 Table = Mapping[str, npt.NDArray[Any]]
-METER_TOTALS = ("energy_it_j", "energy_facility_j", "carbon_kg", "cost_usd", "water_l")
-"""What `summary_row` takes from the meter as it is."""
+METER_TOTALS = (
+    "energy_it_j",
+    "energy_facility_j",
+    "carbon_kg",
+    "carbon_embodied_kg",
+    "cost_usd",
+    "peak_import_w",
+    "water_l",
+)
+"""What `summary_row` takes from the facility's account as it is."""
 
 
 def _mean(values: npt.NDArray[Any]) -> float:
@@ -187,7 +195,7 @@ def summary_row(
 
     Args:
         jobs: the job table, columns of `schema.JOBS`.
-        totals: the meter's `METER_TOTALS`, in the units their names say.
+        totals: the account's `METER_TOTALS`, in the units their names say.
         placement: policy of the arm.
         energy: policy of the arm.
         seed: of the run.
@@ -209,7 +217,9 @@ def summary_row(
         "energy_facility_j": float(totals["energy_facility_j"]),
         "pue": pue(float(totals["energy_facility_j"]), float(totals["energy_it_j"])),
         "carbon_kg": float(totals["carbon_kg"]),
+        "carbon_embodied_kg": float(totals["carbon_embodied_kg"]),
         "cost_usd": float(totals["cost_usd"]),
+        "peak_import_w": float(totals["peak_import_w"]),
         "water_l": float(totals["water_l"]),
         "jobs_completed": jobs_completed(jobs),
         "preemptions": preemptions(jobs),

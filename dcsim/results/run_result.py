@@ -35,6 +35,8 @@ class RunResult:
     series: Table
     summary: Mapping[str, float | int | str]
     """One row with the columns of schema.SUMMARY."""
+    account: Mapping[str, float]
+    """The facility's account, one row with the columns of schema.ACCOUNT."""
     event_kinds: tuple[str, ...]
     server_names: tuple[str, ...]
     server_racks: npt.NDArray[np.int64]

@@ -7,10 +7,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["EVENTS", "JOBS", "LINKS", "RESULT_VERSION", "SERIES", "SUMMARY", "TIERS", "TIMES", "Column"]
+__all__ = [
+    "ACCOUNT",
+    "ATTRIBUTED",
+    "EVENTS",
+    "JOBS",
+    "LINKS",
+    "RESULT_VERSION",
+    "SERIES",
+    "SUMMARY",
+    "TIERS",
+    "TIMES",
+    "Column",
+]
 
-RESULT_VERSION = 2
-"""Version 1 had no links, no tiers and no times of jobs."""
+RESULT_VERSION = 3
+"""Version 1 had no links, no tiers and no times of jobs, version 2 no account of the facility."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,15 @@ TIMES = (
 """What each second of a job's own time from submission to end went into, whatever its width: together they
 are `jct_s` of a completed job, and the time from submission to the end of the run of one that goes on."""
 
+ATTRIBUTED = (
+    Column("facility_energy_j", "float64", "J", "energy at the meter attributed to the job"),
+    Column("carbon_kg", "float64", "kg", "CO2-equivalent attributed to the job, location-based, operational"),
+    Column("cost_usd", "float64", "USD", "part of the bill attributed to the job"),
+    Column("water_l", "float64", "L", "water attributed to the job"),
+)
+"""What jobs answer for: their own IT energy times what the facility spent for each joule of IT energy meanwhile.
+With what nobody answers for (`unattributed_...` of the account) they add up to the meter."""
+
 JOBS = (
     Column("job_id", "text", "", "name of the job"),
     Column("tenant", "text", "", "who submitted it"),
@@ -75,8 +96,15 @@ JOBS = (
     Column("servers", "int32", "", "servers the gang spans, in its last attempt"),
     Column("racks", "int32", "", "racks the gang spans"),
     Column("first_server", "int32", "", "lowest server index of the placement; -1 if never placed"),
-    Column("power_cap_fraction", "float64", "", "accelerator cap over peak power"),
+    Column(
+        "power_cap_fraction",
+        "float64",
+        "",
+        "accelerator cap over peak power, the mean over the time that accelerators were held where it changes",
+    ),
     Column("energy_j", "float64", "J", "IT energy above idle attributed to the job"),
+    *ATTRIBUTED,
+    Column("steps", "float64", "", "steps done that count; seconds at full speed where it has no profile"),
     Column("network_bytes", "float64", "B", "sent between servers for its collectives"),
     Column("input_bytes", "float64", "B", "read as training input"),
     Column("attempts", "int32", "", "times it was granted resources"),
@@ -122,12 +150,27 @@ SERIES = (
     Column("loss_power_w", "float64", "W", "conversion losses of the power chain"),
     Column("facility_power_w", "float64", "W", "at the meter"),
     Column("pue", "float64", "", "facility over IT energy of the bin"),
-    Column("carbon_kg_per_s", "float64", "kg/s", "location-based emission rate"),
+    Column(
+        "import_power_w",
+        "float64",
+        "W",
+        "bought from the grid: facility, less what is made or stored on site",
+    ),
+    Column("solar_power_w", "float64", "W", "made on site, curtailed or not"),
+    Column("battery_power_w", "float64", "W", "into the battery; negative: out of it"),
+    Column("stored_j", "float64", "J", "in the battery, at the end of the bin"),
+    Column("carbon_kg_per_s", "float64", "kg/s", "location-based emission rate of what is bought"),
     Column("carbon_intensity_kg_per_j", "float64", "kg/J", "grid intensity, time mean"),
     Column("price_usd_per_j", "float64", "USD/J", "energy price, time mean"),
-    Column("cost_usd_per_s", "float64", "USD/s", "energy cost rate"),
+    Column(
+        "cost_usd_per_s", "float64", "USD/s", "rate of the bill: energy, and demand and fixed charges spread"
+    ),
     Column("water_l_per_s", "float64", "L/s", "tower make-up"),
+    Column("supply_temperature_deg_c", "float64", "degC", "air from the plant, mean"),
     Column("hall_temperature_deg_c", "float64", "degC", "hall return air, mean"),
+    Column(
+        "hottest_inlet_deg_c", "float64", "degC", "air into the hottest rack, mean; supply air without a room"
+    ),
     Column("dry_bulb_deg_c", "float64", "degC", "outdoors"),
     Column("wet_bulb_deg_c", "float64", "degC", "outdoors"),
     Column("busy_accelerators", "float64", "", "granted devices, mean"),
@@ -174,9 +217,15 @@ SUMMARY = (
     Column("energy_it_j", "float64", "J", "servers, storage, network"),
     Column("energy_facility_j", "float64", "J", "at the meter"),
     Column("pue", "float64", "", "energy_facility_j / energy_it_j"),
-    Column("carbon_kg", "float64", "kg", "CO2-equivalent, location-based, operational"),
-    Column("cost_usd", "float64", "USD", "energy at the price series"),
-    Column("water_l", "float64", "L", "evaporation and blow-down"),
+    Column("carbon_kg", "float64", "kg", "CO2-equivalent of what is bought, location-based, operational"),
+    Column(
+        "carbon_embodied_kg", "float64", "kg", "CO2-equivalent of making the hardware, the run's part by time"
+    ),
+    Column(
+        "cost_usd", "float64", "USD", "the whole bill: energy, demand, fixed charges, wear, less what is sold"
+    ),
+    Column("peak_import_w", "float64", "W", "largest mean of a settlement interval, bought from the grid"),
+    Column("water_l", "float64", "L", "evaporation, blow-down and drift"),
     Column("jobs_completed", "int64", "", "jobs whose work was done"),
     Column(
         "preemptions",
@@ -209,3 +258,101 @@ SUMMARY = (
         "accelerator-seconds lost because input comes too slowly, over all granted",
     ),
 )
+
+ACCOUNT = (
+    Column("energy_it_j", "float64", "J", "servers, storage, network"),
+    Column("energy_cooling_j", "float64", "J", "the five parts that follow"),
+    Column("energy_air_mover_j", "float64", "J", "fans of the hall's air handlers"),
+    Column("energy_compressor_j", "float64", "J", "chillers and direct expansion"),
+    Column("energy_pump_j", "float64", "J", "pumps"),
+    Column("energy_tower_fan_j", "float64", "J", "fans of towers and dry coolers"),
+    Column("energy_other_cooling_j", "float64", "J", "sprays, humidifiers, controls"),
+    Column("energy_loss_j", "float64", "J", "lost in the power chain"),
+    Column("energy_auxiliary_j", "float64", "J", "neither IT nor cooling: lighting, offices"),
+    Column("energy_facility_j", "float64", "J", "all of the above"),
+    Column("energy_import_j", "float64", "J", "bought from the grid"),
+    Column("energy_export_j", "float64", "J", "sold to the grid"),
+    Column("energy_solar_j", "float64", "J", "made on site, curtailed or not"),
+    Column("energy_curtailed_j", "float64", "J", "made on site without use"),
+    Column("energy_charged_j", "float64", "J", "into the battery"),
+    Column("energy_discharged_j", "float64", "J", "out of the battery"),
+    Column("energy_stored_change_j", "float64", "J", "in the battery at the end, less that at the start"),
+    Column("pue", "float64", "", "power usage effectiveness, facility over IT energy (ISO/IEC 30134-2)"),
+    Column("ppue_cooling", "float64", "", "partial PUE of cooling, (IT + cooling) over IT (ISO/IEC 30134-2)"),
+    Column(
+        "ppue_power", "float64", "", "partial PUE of the power chain, (IT + losses) over IT (ISO/IEC 30134-2)"
+    ),
+    Column(
+        "wue_l_per_j", "float64", "L/J", "water usage effectiveness, water over IT energy (ISO/IEC 30134-9)"
+    ),
+    Column(
+        "cue_kg_per_j",
+        "float64",
+        "kg/J",
+        "carbon usage effectiveness, carbon over IT energy (ISO/IEC 30134-8)",
+    ),
+    Column("erf", "float64", "", "energy reuse factor, reused heat over facility energy (ISO/IEC 30134-6)"),
+    Column("ere", "float64", "", "energy reuse effectiveness, PUE (1 - ERF) (The Green Grid)"),
+    Column("iteu_sv", "float64", "", "mean CPU utilisation of all servers (ISO/IEC 30134-5)"),
+    Column(
+        "free_cooling_fraction",
+        "float64",
+        "",
+        "part of the heat that left without a compressor, mean over time",
+    ),
+    Column("heat_removed_j", "float64", "J", "from the hall, by the plant"),
+    Column("heat_rejected_j", "float64", "J", "to the surroundings"),
+    Column("heat_reused_j", "float64", "J", "by somebody who has use for it"),
+    Column("water_l", "float64", "L", "taken in by towers and sprays"),
+    Column("evaporated_l", "float64", "L", "of that, evaporated"),
+    Column(
+        "carbon_kg",
+        "float64",
+        "kg",
+        "CO2-equivalent of what is bought, location-based (GHG Protocol scope 2)",
+    ),
+    Column("carbon_market_kg", "float64", "kg", "the same, market-based; NaN: the scenario has no contracts"),
+    Column(
+        "carbon_marginal_kg",
+        "float64",
+        "kg",
+        "at the marginal intensity; NaN: the scenario has no such series",
+    ),
+    Column(
+        "carbon_lifecycle_kg",
+        "float64",
+        "kg",
+        "at the life-cycle intensity; NaN: the scenario has no such series",
+    ),
+    Column(
+        "carbon_embodied_kg",
+        "float64",
+        "kg",
+        "of making the hardware, the run's part by time (ISO/IEC 21031)",
+    ),
+    Column("cost_usd", "float64", "USD", "the whole bill"),
+    Column("cost_energy_usd", "float64", "USD", "of that, energy"),
+    Column("cost_demand_usd", "float64", "USD", "of that, demand charges"),
+    Column("cost_fixed_usd", "float64", "USD", "of that, fixed charges"),
+    Column("cost_wear_usd", "float64", "USD", "of that, wear of the battery"),
+    Column("export_credit_usd", "float64", "USD", "taken off for energy sold"),
+    Column("battery_wear_fraction", "float64", "", "of the battery's life used up"),
+    Column("peak_facility_w", "float64", "W", "largest power of the facility"),
+    Column("peak_import_w", "float64", "W", "largest mean of a settlement interval, bought from the grid"),
+    Column("peak_hall_deg_c", "float64", "degC", "hottest return air"),
+    Column("hottest_inlet_deg_c", "float64", "degC", "hottest air into a rack; NaN without a room"),
+    Column("seconds_above_capacity", "float64", "s", "for which the plant could not remove all heat"),
+    Column(
+        "seconds_above_rating", "float64", "s", "for which some node of the power tree was above its rating"
+    ),
+    Column(
+        "unattributed_facility_energy_j",
+        "float64",
+        "J",
+        "energy that no job answers for: idle servers, network, storage",
+    ),
+    Column("unattributed_carbon_kg", "float64", "kg", "carbon that no job answers for"),
+    Column("unattributed_cost_usd", "float64", "USD", "part of the bill that no job answers for"),
+    Column("unattributed_water_l", "float64", "L", "water that no job answers for"),
+)
+"""The facility's account of one run, one row."""

@@ -16,7 +16,14 @@ from dcsim.results.canonical import pretty_json
 from dcsim.results.files import atomic_directory, sha256_of_file
 from dcsim.results.inputs import input_hashes
 from dcsim.results.links import unpack_links
-from dcsim.results.manifest import MANIFEST, build_manifest, manifest_bytes, read_manifest, summary_of
+from dcsim.results.manifest import (
+    MANIFEST,
+    account_of,
+    build_manifest,
+    manifest_bytes,
+    read_manifest,
+    summary_of,
+)
 from dcsim.results.naming import unpack_names, unpack_racks
 from dcsim.results.run_result import RunResult
 from dcsim.results.schema import EVENTS, JOBS, LINKS, SERIES, TIERS, Column
@@ -200,6 +207,7 @@ def read_run(run_dir: Path) -> StoredRun:
         tiers=tables["tiers"],
         listed_links=unpack_links(manifest["links"]),
         summary=summary_of(manifest),
+        account=account_of(manifest),
         event_kinds=tuple(manifest["event_kinds"]),
         server_names=unpack_names(manifest["servers"]["names"]),
         server_racks=unpack_racks(manifest["servers"]["racks"]),

@@ -9,14 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.errors import GuardError
+from dcsim.facility.embodied import embodied
 from dcsim.facility.meter import MeterResult
 from dcsim.results.metrics import summary_row
 from dcsim.results.run_result import RunResult
 from dcsim.results.schema import JOBS, SERIES
+from dcsim.simulation.accounting_site import account_row, attributed
 from dcsim.simulation.bins import step_count_mean
 from dcsim.simulation.gangs import Gangs, gangs_of
 from dcsim.simulation.kinds import EVENT_KINDS, LogKind
 from dcsim.simulation.record import CANCELLED, TIMED_OUT, WALL, RunRecord
+from dcsim.simulation.site_account import SiteAccount
 from dcsim.spec import scenario_sha256
 
 __all__ = ["BALANCE_TOLERANCE", "assemble"]
@@ -28,17 +31,24 @@ BALANCE_TOLERANCE = 1e-9
 """Largest relative residual of a conservation check; above it the run is refused."""
 
 
-def assemble(run: RunRecord, metered: MeterResult, end_s: float, edges_s: Floats) -> RunResult:
+def assemble(run: RunRecord, account: SiteAccount, end_s: float, edges_s: Floats) -> RunResult:
     """Build the result of a finished run.
+
+    Args:
+        run: what it wrote down.
+        account: at the meter.
+        end_s: end of the run.
+        edges_s: (B + 1,) bins of the series.
 
     Raises:
         GuardError: a balance does not close.
     """
-    inputs = run.inputs
+    inputs, metered = run.inputs, account.metered
     scenario = inputs.scenario
     events = run.log.columns()
     gangs = gangs_of(events)
-    jobs = _jobs_table(run, events["job"][gangs.row[gangs.release_row < 0]])
+    parts = attributed(run, account, gangs, events, end_s)
+    jobs = _jobs_table(run, events["job"][gangs.row[gangs.release_row < 0]], parts)
     balances = dict(metered.balances)
     traffic = run.traffic.tables(
         edges_s,
@@ -49,9 +59,12 @@ def assemble(run: RunRecord, metered: MeterResult, end_s: float, edges_s: Floats
         operations=inputs.links.operations,
     )
     balances["job_energy"] = _attribution_residual(run, metered, events, end_s)
+    balances["site_power"] = account.flows.residual()
     _close(balances)
-    occupancy = _Occupancy(events, gangs, inputs.jobs.accelerator_share, end_s)
+    table = inputs.jobs
+    occupancy = _Occupancy(events, gangs, table.accelerator_share, table.accelerators, end_s)
     placement, energy = inputs.policies.placement.name, inputs.policies.energy.name
+    row = account_row(run, account, parts, occupancy.granted_core_s(_cores(run)))
     return RunResult(
         scenario_name=scenario.name,
         scenario_sha256=scenario_sha256(scenario),
@@ -61,10 +74,11 @@ def assemble(run: RunRecord, metered: MeterResult, end_s: float, edges_s: Floats
         energy=energy,
         jobs=jobs,
         events=events,
-        series=_series_table(jobs, occupancy, metered, edges_s),
+        series=_series_table(run, jobs, occupancy, account, edges_s),
+        account=row,
         summary=summary_row(
             jobs,
-            _totals(metered),
+            row,
             placement=placement,
             energy=energy,
             seed=inputs.seed,
@@ -77,20 +91,32 @@ def assemble(run: RunRecord, metered: MeterResult, end_s: float, edges_s: Floats
         server_racks=inputs.fleet.rack,
         balances=balances,
         provenance=_provenance(run),
-        warnings=_warnings(run, metered),
+        warnings=_warnings(run, account),
         links=traffic.links,
         tiers=traffic.tiers,
         listed_links=traffic.listed,
     )
 
 
-def _totals(metered: MeterResult) -> dict[str, float]:
-    names = ("energy_it_j", "energy_facility_j", "carbon_kg", "cost_usd", "water_l")
-    return {name: float(getattr(metered, name)) for name in names}
+def _cores(run: RunRecord) -> Floats:
+    """Return (N,) cores each job keeps busy: as asked, else the share that goes with its devices."""
+    jobs, fleet = run.inputs.jobs, run.inputs.fleet
+    with_devices = fleet.total > 0
+    each = (fleet.cpu_cores[with_devices] / fleet.total[with_devices]).min(initial=math.inf)
+    share = jobs.accelerators * jobs.accelerator_share
+    return np.where(
+        (jobs.cpu_cores > 0.0) | (share == 0.0), jobs.cpu_cores, share * min(each, fleet.cpu_cores.max())
+    )
 
 
-def _jobs_table(run: RunRecord, still_holding: npt.NDArray[Any]) -> Arrays:
-    """Return the job table; `still_holding` are the rows of jobs that hold servers at the end."""
+def _jobs_table(run: RunRecord, still_holding: npt.NDArray[Any], parts: Arrays) -> Arrays:
+    """Return the job table.
+
+    Args:
+        run: what was written down.
+        still_holding: rows of jobs that hold servers at the end.
+        parts: of the facility, due to each job.
+    """
     inputs, jobs = run.inputs, run.inputs.jobs
     start_s, end_s = np.array(run.start_s), np.array(run.end_s)
     outcome = np.frombuffer(bytes(run.outcome), dtype=np.uint8)
@@ -118,6 +144,8 @@ def _jobs_table(run: RunRecord, still_holding: npt.NDArray[Any]) -> Arrays:
         "first_server": np.array(run.first_server, dtype=np.int32),
         "power_cap_fraction": np.array(run.cap_fraction),
         "energy_j": np.array(run.energy_j),
+        **parts,
+        "steps": np.array(run.steps_done),
         "network_bytes": np.array(run.network_bytes),
         "input_bytes": np.array(run.input_bytes),
         "attempts": np.array(run.attempts, dtype=np.int32),
@@ -139,7 +167,18 @@ def _coded(names: tuple[str, ...], codes: npt.NDArray[np.int64]) -> npt.NDArray[
     return np.array([*names, ""], dtype=object)[codes]
 
 
-def _series_table(jobs: Arrays, occupancy: _Occupancy, metered: MeterResult, edges_s: Floats) -> Arrays:
+def _hottest_inlet(run: RunRecord, account: SiteAccount, edges_s: Floats) -> Floats:
+    """Return (B,) the mean temperature of air into the hottest rack; supply air without a room."""
+    heat = run.heat
+    if heat is None or not len(heat.log_time_s):
+        return account.metered.bins["supply_temperature_deg_c"]
+    hottest = np.array(heat.log_hottest_deg_c)
+    return step_count_mean(np.array(heat.log_time_s), np.diff(hottest, prepend=0.0), edges_s)
+
+
+def _series_table(
+    run: RunRecord, jobs: Arrays, occupancy: _Occupancy, account: SiteAccount, edges_s: Floats
+) -> Arrays:
     submit_s, over_s = jobs["submit_s"], jobs["end_s"]
     turns, change = occupancy.devices()
     busy = step_count_mean(turns, change, edges_s)
@@ -153,7 +192,9 @@ def _series_table(jobs: Arrays, occupancy: _Occupancy, metered: MeterResult, edg
     leaves = len(grants_s) + len(dropped_s)
     waiting = step_count_mean(lines, np.repeat([1.0, -1.0], [joins, leaves]), edges_s)
     table: Arrays = {
-        **metered.sample(),
+        **account.metered.sample(),
+        **account.bin_rates(),
+        "hottest_inlet_deg_c": _hottest_inlet(run, account, edges_s),
         "time_s": edges_s[:-1],
         "duration_s": np.diff(edges_s),
         "busy_accelerators": np.maximum(busy, 0.0),
@@ -170,15 +211,21 @@ class _Occupancy:
         events: columns of the log.
         gangs: of that log.
         share: (N,) part of a device that each job takes of its one.
+        accelerators: (N,) devices that each job asked for.
         end_s: end of the run.
     """
 
-    def __init__(self, events: Arrays, gangs: Gangs, share: Floats, end_s: float) -> None:
+    def __init__(
+        self, events: Arrays, gangs: Gangs, share: Floats, accelerators: npt.NDArray[np.int64], end_s: float
+    ) -> None:
         kind, job, time_s = events["kind"], events["job"], events["time_s"]
         self._end_s = end_s
+        self._width, self._job = gangs.width, job[gangs.row]
+        self._asked = np.maximum(accelerators[self._job], 1)
         self.grant_s = time_s[gangs.row]
         self._granted = gangs.width * share[job[gangs.row]]
         freed = gangs.release_row >= 0
+        self._freed_at = np.flatnonzero(freed)
         self.release_s = time_s[gangs.release_row[freed]]
         self._freed = self._granted[freed]
         self.preempted_s = time_s[kind == LogKind.PREEMPT]
@@ -186,6 +233,17 @@ class _Occupancy:
     def devices(self) -> tuple[Floats, Floats]:
         """Return when the number of devices held changes, and by how much."""
         return np.concatenate([self.grant_s, self.release_s]), np.concatenate([self._granted, -self._freed])
+
+    def granted_core_s(self, cores: Floats) -> float:
+        """Return the core-seconds granted until the end of the run; an elastic gang's go with its width.
+
+        Args:
+            cores: (N,) of each job at the width it asked for.
+        """
+        until_s = np.full(len(self.grant_s), self._end_s)
+        until_s[self._freed_at] = self.release_s
+        scale = np.where(self._width > 0, self._width / self._asked, 1.0)
+        return math.fsum(((until_s - self.grant_s) * cores[self._job] * scale).tolist())
 
     def granted_accelerator_s(self) -> float:
         """Return the accelerator-seconds granted until the end of the run."""
@@ -195,15 +253,31 @@ class _Occupancy:
 
 
 def _attribution_residual(run: RunRecord, metered: MeterResult, events: Arrays, end_s: float) -> float:
-    """Return how far idle, sleep and job energies, summed apart, are from the metered IT energy."""
+    """Return how far idle, sleep, boot and job energies, summed apart, are from the metered IT energy."""
     fleet = run.inputs.fleet
-    saving_w = fleet.idle_power_w - fleet.sleep_power_w
-    kinds = events["kind"]
-    asleep = np.flatnonzero(kinds == LogKind.SLEEP)
-    woken = np.flatnonzero(kinds == LogKind.WAKE)
-    saved_j = math.fsum((saving_w[events["server"][asleep]] * (end_s - events["time_s"][asleep])).tolist())
-    saved_j -= math.fsum((saving_w[events["server"][woken]] * (end_s - events["time_s"][woken])).tolist())
+    specs = [kind.spec for kind in fleet.types]
+    kind_of = np.array(fleet.type_of, dtype=np.int64)
+    boots_w = [
+        kind.idle_power_w if kind.spec.boot_power_w is None else kind.spec.boot_power_w
+        for kind in fleet.types
+    ]
+    saving_w, boot_w = (
+        fleet.idle_power_w - fleet.sleep_power_w,
+        np.array(boots_w)[kind_of] - fleet.idle_power_w,
+    )
+    sleep_latency_s = np.array([spec.sleep_latency_s for spec in specs])[kind_of]
+    wake_latency_s = np.array([spec.wake_latency_s for spec in specs])[kind_of]
+    kinds, servers, times = events["kind"], events["server"], events["time_s"]
+    asleep, woken = servers[kinds == LogKind.SLEEP], servers[kinds == LogKind.WAKE]
+    from_s = times[kinds == LogKind.SLEEP] + sleep_latency_s[asleep]
+    awake_s = times[kinds == LogKind.WAKE] + events["value"][kinds == LogKind.WAKE]
+    boots_s = awake_s - wake_latency_s[woken]
+    saved_j = math.fsum((saving_w[asleep] * np.maximum(end_s - from_s, 0.0)).tolist())
+    saved_j -= math.fsum((saving_w[woken] * np.maximum(end_s - boots_s, 0.0)).tolist())
+    booting_s = np.minimum(awake_s, end_s) - np.minimum(boots_s, end_s)
+    saved_j -= math.fsum((boot_w[woken] * booting_s).tolist())
     total_j = run.base_power_w * end_s - saved_j + math.fsum(run.energy_j)
+    total_j += run.heat.extra_energy_j(end_s) if run.heat is not None else 0.0
     scale_j = max(abs(metered.energy_it_j), 1.0)
     return abs(total_j - metered.energy_it_j) / scale_j
 
@@ -232,9 +306,17 @@ def _provenance(run: RunRecord) -> tuple[dict[str, Any], ...]:
     return tuple(records)
 
 
-def _warnings(run: RunRecord, metered: MeterResult) -> tuple[str, ...]:
+def _warnings(run: RunRecord, account: SiteAccount) -> tuple[str, ...]:
     inputs = run.inputs
-    found = [*inputs.jobs.notes, *metered.warnings, *run.notes]
+    found = [
+        *inputs.jobs.notes,
+        *account.metered.warnings,
+        *account.notes,
+        *run.notes,
+        *embodied(inputs.scenario).notes,
+    ]
+    if run.tree is not None:
+        found += run.tree.notes()
     for record in _provenance(run):
         found += [f"extrapolated: {reason}" for reason in record["reasons"]]
     if inputs.policies.energy.holds_jobs:

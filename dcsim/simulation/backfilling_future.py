@@ -23,7 +23,8 @@ __all__ = ["CountedFuture", "Future", "PlacedFuture", "shadow_placer"]
 def shadow_placer(placer: Placer) -> Placer:
     """Return a placer with the same policy over servers of its own, all free."""
     inputs = placer.inputs
-    return Placer(replace(inputs, fleet=Fleet(inputs.scenario.cluster, inputs.catalogue)))
+    shadow = replace(inputs, fleet=Fleet(inputs.scenario.cluster, inputs.catalogue))
+    return Placer(shadow, heat=placer.heat)
 
 
 class Future(ABC):

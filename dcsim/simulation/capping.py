@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -264,8 +265,40 @@ class Capping:
             budget_changes_s=changes_s,
             rack_power_w=none if racks is None else racks.power_w.copy(),
             rack_budget_w=self._budgets.rack_w.copy(),
+            **self._pdus(),
             thermal_cap_fraction=np.array([capped.thermal / _STEPS for capped in jobs]),
+            parts=self._parts(running),
         )
+
+    def _parts(
+        self, running: list[RunningJob]
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats] | None:
+        """Return where jobs draw that lie over several racks; None where nobody asks for the racks' powers."""
+        if self._racks is None:
+            return None
+        found = [(place, self._racks.parts_of(job)) for place, job in enumerate(running)]
+        rows = [
+            (place, rack, count / sum(n for _, n in parts)) for place, parts in found for rack, count in parts
+        ]
+        job, rack, part = zip(*rows, strict=True) if rows else ((), (), ())
+        return np.array(job, dtype=np.int64), np.array(rack, dtype=np.int64), np.array(part, dtype=np.float64)
+
+    def _pdus(self) -> dict[str, Any]:
+        """Return what is told of PDUs."""
+        tree, racks = self._record.tree, len(self._budgets.rack_w)
+        if tree is None:
+            return {
+                "pdu_of_rack": np.full(racks, -1),
+                "pdu_power_w": np.zeros(0),
+                "pdu_budget_w": np.zeros(0),
+            }
+        hall = len(tree.tree.names) - 1
+        above = np.array(tree.tree.parent[:racks], dtype=np.int64)
+        return {
+            "pdu_of_rack": np.where(above < hall, above - racks, -1),
+            "pdu_power_w": tree.tree.power_w[racks:hall],
+            "pdu_budget_w": tree.tree.budget_w[racks:hall].copy(),
+        }
 
     def _evaluate(self, jobs: list[_Capped], caps: Floats) -> tuple[Floats, Floats]:
         """Return (relative own rates, W above idle) of jobs under caps; each kind of job and cap is told once."""

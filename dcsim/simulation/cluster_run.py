@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable, Sequence
 
@@ -13,7 +14,7 @@ from dcsim.facility.storage import StorageState
 from dcsim.policies.views import GridView, JobView
 from dcsim.simulation.admission import Admission
 from dcsim.simulation.attempts import Attempts
-from dcsim.simulation.budgets import Budgets, watches_racks
+from dcsim.simulation.budgets import watches_racks
 from dcsim.simulation.capping import Capping
 from dcsim.simulation.dispatching import make_dispatch
 from dcsim.simulation.explaining import Observer
@@ -24,6 +25,9 @@ from dcsim.simulation.placing import Placer
 from dcsim.simulation.rack_powers import RackPowers
 from dcsim.simulation.record import CANCELLED, RunRecord
 from dcsim.simulation.reserving import Reserving
+from dcsim.simulation.set_point_control import SetPointControl
+from dcsim.simulation.thermal_setup import thermal_state_of
+from dcsim.simulation.tree_watch import TreeWatch, tree_of
 from dcsim.simulation.watching import Watch
 
 __all__ = ["ClusterRun"]
@@ -41,6 +45,7 @@ class ClusterRun:
         guards: prove capacities, fairness and gang atomicity after every instant.
         progress: called now and then with (jobs ended, jobs).
         observer: is told what holds one job back.
+        control: of the hall's set points; matters where the scenario has a room.
     """
 
     def __init__(
@@ -51,11 +56,13 @@ class ClusterRun:
         guards: bool = False,
         progress: Callable[[int, int], object] | None = None,
         observer: Observer | None = None,
+        control: SetPointControl | None = None,
     ) -> None:
         self.inputs = inputs
         self.record = RunRecord(inputs)
         self._grid = grid
         self._guards = guards
+        self._control = control
         self._progress = progress
         self.engine = Engine(settle=self._settle)
         self.links = SharedLinks(inputs.links.bandwidths)
@@ -66,7 +73,9 @@ class ClusterRun:
         self._stop_when_done = True
         base_w = quantised_w(inputs.network.power_w + inputs.storage.power_w)
         self.record.base_power_w = base_w + float(self.fleet.idle_power_w.sum())
-        placer = Placer(inputs, self.links)
+        self.racks = RackPowers(self.fleet) if watches_racks(inputs.scenario) else None
+        self.heat = thermal_state_of(inputs, self.engine, self.record, self.racks)
+        placer = Placer(inputs, self.links, self.heat)
         self.attempts = Attempts(
             self.engine,
             self.record,
@@ -82,7 +91,6 @@ class ClusterRun:
         if observer is not None:
             observer.link_names = inputs.links.names
             self._watch = Watch(observer, self.engine, self.links, self.attempts.running)
-        self.racks: RackPowers | None = None
         self.capping: Capping | None = None
         self._reserving = (
             Reserving(self.engine, inputs, self.attempts.servers) if inputs.policies.energy.reserves else None
@@ -98,17 +106,24 @@ class ClusterRun:
     def _prepare_power(self, placer: Placer) -> None:
         """Make what watches and changes powers, where a policy, a power tree or a room asks for it."""
         inputs, attempts = self.inputs, self.attempts
-        if watches_racks(inputs.scenario):
-            self.racks = racks = RackPowers(self.fleet)
-            attempts.watchers.append(racks)
-            attempts.work.on_power = racks.job_changed
-            attempts.servers.on_power = racks.server_changed
-        if inputs.policies.energy.recaps or getattr(inputs.scenario, "room", None) is not None:
-            budgets = Budgets(inputs.scenario, len(self.fleet.rack_start))
+        if self.racks is not None:
+            told = self.heat or self.racks
+            attempts.watchers.append(self.racks)
+            attempts.work.on_power = told.job_changed
+            attempts.servers.on_power = told.server_changed
+            base_w = self.record.base_power_w - float(self.fleet.idle_power_w.sum())
+            tree = tree_of(inputs.scenario, self.fleet, base_w)
+            if tree is not None:
+                self.record.tree = TreeWatch(tree, self.racks, self.record.log)
+                inputs.limits.rack_w = tree.budget_w[: tree.racks].copy()
+        if inputs.policies.energy.recaps or inputs.scenario.room is not None:
             self.capping = Capping(
-                self.engine, self.record, attempts, budgets, self.racks, self._grid, placer.share
+                self.engine, self.record, attempts, inputs.limits, self.racks, self._grid, placer.share
             )
             attempts.watchers.append(self.capping)
+        if self.heat is not None:
+            attempts.watchers.append(self.heat)
+            self.heat.connect(self.capping, attempts.servers)
 
     # -- the run ---------------------------------------------------------------------------------
 
@@ -126,10 +141,20 @@ class ClusterRun:
             return 0.0
         self._hall.start()
         self.attempts.servers.start()
+        if self._control is not None and self.heat is not None:
+            self._control.start(
+                self.engine,
+                it_power_w=lambda: self.attempts.it_power_w,
+                hottest_rise_k=self.heat.hottest_rise_k,
+                apply=self.heat.set_supply,
+                idle=lambda: self.engine.peek() == math.inf,
+            )
         self.engine.run_calls(horizon_s, self._waiting_names)
         self.attempts.account_unfinished()
         if self.capping is not None:
             self.capping.account()
+        if self.record.tree is not None:
+            self.record.tree.close(self.engine.now)
         self.record.now_s = self.engine.now
         return self.engine.now
 
@@ -252,19 +277,33 @@ class ClusterRun:
             self.engine.clear()  # a rebuild that goes faster now does not keep the run open
         if self._watch is not None:
             self._watch.settle()
+        self._settle_power()
+        if self._guards:
+            self._check()
+
+    def _settle_power(self) -> None:
+        """At the end of an instant: decide reserves and caps, mix the air, watch ratings, log the power."""
         if self._reserving is not None:
             self._reserving.settle()
         if self.capping is not None:
             self.capping.settle()
+        if self.heat is not None:
+            self.heat.settle(plans=not self._is_over())
         if self.racks is not None and self.racks.dirty:
-            self.racks.log(self.engine.now)
+            changed = self.racks.log(self.engine.now)
+            if self.record.tree is not None:
+                self.record.tree.settle(self.engine.now, changed)
         it_w = self.attempts.it_power_w
         if it_w != self._logged_w:
             self._log_power(it_w)
-        if self._guards:
-            self.fleet.check()
-            self.links.check()
-            self.storage.check()
+
+    def _check(self) -> None:
+        """Prove what holds at the end of each instant."""
+        self.fleet.check()
+        self.links.check()
+        self.storage.check()
+        if self.heat is not None:
+            self.heat.check()
 
     def _log_power(self, it_w: float) -> None:
         self._logged_w = it_w

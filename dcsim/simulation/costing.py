@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from dcsim.errors import PolicyError
 from dcsim.facility.hardware import Accelerator
-from dcsim.facility.power import speed_under_cap
 from dcsim.facility.servers import Fleet
 from dcsim.policies.views import Placement
+from dcsim.simulation.cap_responses import CapResponses, WorkPower, work_power
 from dcsim.simulation.exchange import Exchange, Exchanges
 from dcsim.workload.cost import StepCost, step_cost
 from dcsim.workload.distinct import distinct_rows
@@ -113,7 +113,7 @@ class CostModel:
         self._exchanges = exchanges
         self._layouts = [layout_of(text) for text in jobs.parallelism_names]
         self._plans: dict[tuple[object, ...], Plan] = {}
-        self._speeds: dict[tuple[str, float], float] = {}
+        self._responses = CapResponses()
         self._noted: dict[int, dict[str, None]] = {}
         self.accelerators = {t.accelerator.name: t.accelerator for t in fleet.types if t.accelerator}
         """Those of the cluster, by name."""
@@ -210,18 +210,20 @@ class CostModel:
         if not shape.accelerator or shape.devices == 0:
             return _timed(1.0, 1.0, 0.0)
         accelerator = self._catalogue[shape.accelerator]
-        speed = self.speed(accelerator, shape.cap_fraction)
-        capped_w = accelerator.peak_power_w * min(1.0, shape.cap_fraction)
-        busy_w = max(0.0, shape.share * shape.devices * (capped_w - accelerator.idle_power_w))
-        if shape.profile < 0:  # pure run time: one step a second at full speed
-            return _timed(speed, speed, busy_w)
-        costs = self._costs[shape.profile]
-        if isinstance(costs, MeasuredKind):
+        costs = self._costs[shape.profile] if shape.profile >= 0 else None
+        if not isinstance(costs, LoadedProfile):
+            speed, busy_w = self._capped(accelerator, shape, WorkPower())
+            if costs is None:  # pure run time: one step a second at full speed
+                return _timed(speed, speed, busy_w)
             return _measured(costs, shape, speed, busy_w)
         cost = self._step_cost(costs, accelerator, shape.devices, shape.batch)
         if exchange is None and shape.devices > 1:
             exchange = self._nominal(costs, shape, accelerator)
-        compute_s = cost.compute_s / (speed * shape.share)
+        work = work_power(costs.profile, cost, accelerator, self._catalogue.get(costs.profile.device))
+        speed, busy_w = self._capped(accelerator, shape, work)
+        # What devices of a host lose to each other is no work of theirs: a cap does not draw it out.
+        computing_s = cost.compute_s * cost.utilisation
+        compute_s = (cost.compute_s + computing_s * (1.0 / speed - 1.0)) / shape.share
         waited_s = exchange.waited_s(compute_s) if exchange is not None else 0.0
         reasons = cost.reasons + self._silent(costs, shape)
         if shape.share < 1.0:
@@ -236,7 +238,7 @@ class CostModel:
             sent_bytes_per_step=exchange.sent_bytes if exchange is not None else 0.0,
             stream_bytes_per_step=cost.input_bytes * max(shape.counts) / shape.devices,
             input_bytes_per_step=cost.input_bytes,
-            busy_energy_per_step_j=busy_w * compute_s * cost.utilisation,
+            busy_energy_per_step_j=busy_w * (cost.compute_s / (speed * shape.share)) * cost.utilisation,
             busy_power_w=busy_w,
             extrapolated=bool(reasons),
             reasons=reasons,
@@ -252,35 +254,23 @@ class CostModel:
             inside_measured=self._inside_measured(costs, shape),
         )
 
+    def _capped(self, accelerator: Accelerator, shape: Shape, work: WorkPower) -> tuple[float, float]:
+        """Return (speed under the shape's cap, W of the gang's accelerators above idle while they compute)."""
+        speed, power_w = self._responses.at(accelerator, shape.cap_fraction, work)
+        return speed, max(0.0, shape.share * shape.devices * (power_w - accelerator.idle_power_w))
+
     def speed(self, accelerator: Accelerator, cap_fraction: float) -> float:
-        """Return the relative speed of an accelerator under a cap, (0, 1].
+        """Return the relative speed of an accelerator under a cap, (0, 1], at work that draws its peak power.
 
         Raises:
             PolicyError: the accelerator cannot hold a cap that low.
         """
-        if cap_fraction >= 1.0:
-            return 1.0
-        key = (accelerator.name, cap_fraction)
-        if key not in self._speeds:
-            idle = accelerator.idle_power_w / accelerator.peak_power_w
-            if cap_fraction <= idle:  # it would compute for nothing
-                msg = (
-                    f"{accelerator.name} cannot hold a power cap of {cap_fraction:g}: "
-                    f"its idle power is {idle:.3g} of its peak"
-                )
-                raise PolicyError(msg)
-            curve = accelerator.cap_curve
-            try:
-                self._speeds[key] = float(speed_under_cap(cap_fraction, curve.alpha, curve.beta))
-            except ValueError as error:
-                msg = f"{accelerator.name} cannot hold a power cap of {cap_fraction:g}: {error}"
-                raise PolicyError(msg) from None
-        return self._speeds[key]
+        return self._responses.at(accelerator, cap_fraction, WorkPower())[0]
 
     @staticmethod
     def least_cap(accelerator: Accelerator) -> float:
-        """Return the cap, over peak power, that an accelerator can only just not hold any more."""
-        return max(accelerator.idle_power_w / accelerator.peak_power_w, accelerator.cap_curve.alpha)
+        """Return the smallest cap, over peak power, that an accelerator can hold, (0, 1]."""
+        return accelerator.least_cap
 
     def _step_cost(
         self, costs: LoadedProfile, accelerator: Accelerator, devices: int, batch: int
@@ -349,13 +339,13 @@ class CostModel:
         """Write down why a use of a profile was an extrapolation, besides what its plans say."""
         self._noted.setdefault(profile, {})[reason] = None
 
-    def ideals(
+    def ideal_shapes(
         self, reference: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return (steps, run time in s, compute fraction) of every job, alone and uncapped.
+    ) -> tuple[list[Shape | None], npt.NDArray[np.int64]]:
+        """Return the distinct shapes of jobs packed on empty servers, uncapped, and (N,) which is each job's.
 
         Args:
-            reference: (N,) server type on which each job counts as ideal (-1: no accelerator).
+            reference: (N,) server type on which each job counts as ideal (-1: no accelerator, shape None).
         """
         jobs, fleet = self._jobs, self._fleet
         share = np.where(np.isfinite(jobs.steps), jobs.accelerator_share, 1.0)
@@ -368,18 +358,35 @@ class CostModel:
             jobs.parallelism,
         )
         first, inverse = distinct_rows(*keys)
-        rate, fraction = np.ones(len(first)), np.ones(len(first))
-        for row, (profile, batch, width, kind, part, division) in enumerate(
-            zip(*(key[first].tolist() for key in keys), strict=True)
+        shapes: list[Shape | None] = []
+        for profile, batch, width, kind, part, division in zip(
+            *(key[first].tolist() for key in keys), strict=True
         ):
             if width == 0 or kind < 0:
+                shapes.append(None)
                 continue
             server = fleet.types[kind]
-            largest = min(width, server.spec.accelerators)
+            counts = packed_layout(width, min(width, server.spec.accelerators))
             name = server.accelerator.name if server.accelerator else ""
-            counts = packed_layout(width, largest)
+            shapes.append(Shape(profile, batch, width, name, 1.0, part, counts, division))
+        return shapes, inverse
+
+    def ideals(
+        self, reference: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return (steps, run time in s, compute fraction) of every job, alone and uncapped.
+
+        Args:
+            reference: (N,) server type on which each job counts as ideal (-1: no accelerator).
+        """
+        jobs = self._jobs
+        shapes, inverse = self.ideal_shapes(reference)
+        rate, fraction = np.ones(len(shapes)), np.ones(len(shapes))
+        for row, shape in enumerate(shapes):
+            if shape is None:
+                continue
             # Not kept: a plan that no job runs by is no use of its profile.
-            plan = self._make(Shape(profile, batch, width, name, 1.0, part, counts, division), None)
+            plan = self._make(shape, None)
             rate[row] = plan.rate
             if plan.busy_power_w > 0.0:
                 fraction[row] = min(1.0, plan.busy_energy_per_step_j * plan.rate / plan.busy_power_w)

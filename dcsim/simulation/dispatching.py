@@ -10,6 +10,7 @@ from dcsim.policies import DecidingPolicy
 from dcsim.policies.allocation import AllocationPolicy
 from dcsim.policies.backfill import BackfillOrdering, ConservativeBackfill
 from dcsim.policies.preempting import PreemptingKeys
+from dcsim.policies.scaling import Scaling
 from dcsim.policies.suspending import Suspending
 from dcsim.policies.views import GridView
 from dcsim.simulation.attempts import Attempts
@@ -72,4 +73,5 @@ def _suspending(record: RunRecord, grid: Callable[[float], GridView]) -> Decidin
         preempts = policy.preemptive
         policy = PreemptingKeys(policy, inputs.order_keys)
         policy.preemptive = preempts
-    return Suspending(policy, energy, grid)
+    policy = Suspending(policy, energy, grid)
+    return Scaling(policy, energy, grid) if energy.scales else policy

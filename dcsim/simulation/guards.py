@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.errors import GuardError
-from dcsim.facility.servers import SHARE_UNITS, share_units
+from dcsim.facility.servers import SHARE_UNITS, Fleet, ServerType, share_units
 from dcsim.policies import DecidingPolicy
 from dcsim.simulation.gangs import gangs_of
 from dcsim.simulation.kinds import RELEASES, LogKind
@@ -45,7 +45,7 @@ def check_run(run: RunRecord, end_s: float) -> None:
         *_attempt_faults(run, log, end_s),
         *_own_time_faults(run, end_s),
         *_occupancy_faults(run, log),
-        *_sleep_faults(log),
+        *_sleep_faults(log, reserves=run.inputs.policies.energy.reserves),
         *_order_faults(run),
         *_little_faults(run, log, end_s),
         *_power_faults(run),
@@ -232,8 +232,11 @@ def _occupancy_faults(run: RunRecord, log: Arrays) -> Iterator[str]:
     )
 
 
-def _sleep_faults(log: Arrays) -> Iterator[str]:
-    """Each server sleeps, wakes and is awake in turn; asleep it holds nothing, waking takes its time."""
+def _sleep_faults(log: Arrays, *, reserves: bool) -> Iterator[str]:
+    """Each server sleeps, wakes and is awake in turn; asleep it holds nothing, waking takes its time.
+
+    None wakes for no job, unless a reserve is kept.
+    """
     kinds = np.asarray(log["kind"])
     rows = np.flatnonzero(np.isin(kinds, [*_STATES, LogKind.GRANT, *RELEASES]))
     columns = (np.asarray(log[name])[rows].tolist() for name in ("time_s", "kind", "job", "server", "value"))
@@ -253,7 +256,8 @@ def _sleep_faults(log: Arrays) -> Iterator[str]:
         else:
             was, due_s = state.get(server, ("awake", time_s))
             now = _STATES[kind]
-            for fault in _turn_faults(was, now, time_s, due_s, holding.get(server, 0), roused.get(server)):
+            roused_s = time_s if reserves else roused.get(server)
+            for fault in _turn_faults(was, now, time_s, due_s, holding.get(server, 0), roused_s):
                 yield f"server {server} {fault} at {time_s} s"
             if now == "waking":
                 roused.pop(server, None)
@@ -322,6 +326,11 @@ def _little_faults(run: RunRecord, log: Arrays, end_s: float) -> Iterator[str]:
         yield f"jobs were present for {area} job-seconds, and stayed for {stays}"
 
 
+def _types(fleet: Fleet) -> Iterator[ServerType]:
+    """Yield the type of each server."""
+    return (fleet.type(server) for server in range(len(fleet)))
+
+
 def _power_faults(run: RunRecord) -> Iterator[str]:
     """The IT power never leaves what its parts can draw: all asleep to all busy."""
     fleet = run.inputs.fleet
@@ -330,6 +339,12 @@ def _power_faults(run: RunRecord) -> Iterator[str]:
     sleeps = run.inputs.policies.energy.sleep_after_s() is not None
     least_w = base_w + (float(fleet.sleep_power_w.sum()) if sleeps else servers_w)
     most_w = base_w + fleet.peak_power_w()
+    most_w += math.fsum(
+        max(0.0, (kind.spec.boot_power_w or 0.0) - kind.idle_power_w) for kind in _types(fleet)
+    )
+    if run.heat is not None:
+        least_w += min(run.heat.log_extra_w)
+        most_w += max(run.heat.log_extra_w)
     # Powers are rounded to 1/1024 W, one a server and one a job.
     slack_w = (len(fleet) + len(run.inputs.jobs) + 1) / 1024.0 + _TOLERANCE * most_w
     power_w = np.array(run.it_power_w)

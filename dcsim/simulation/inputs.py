@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import cast
 
@@ -17,8 +17,11 @@ from dcsim.facility.network import Network
 from dcsim.facility.servers import Fleet
 from dcsim.facility.storage import Storage
 from dcsim.policies import EnergyPolicy, JobsView, OrderingPolicy, PlacementPolicy, make_policy
+from dcsim.policies.facility import BatteryPolicy, CoolingPolicy, FixedSetPoints, IdleBattery
+from dcsim.simulation.budgets import Budgets
 from dcsim.simulation.costing import CostModel
 from dcsim.simulation.hall_links import HallLinks, build_links
+from dcsim.simulation.static_caps import make_cap_view
 from dcsim.simulation.suitable import allowed_servers, on_suitable_types, reference_types
 from dcsim.spec.scenario import MAX_HORIZON_S, Scenario
 from dcsim.units import Quantity, format_quantity
@@ -47,11 +50,13 @@ _RULES = (
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The three deciders of a run."""
+    """The deciders of a run."""
 
     ordering: OrderingPolicy
     placement: PlacementPolicy
     energy: EnergyPolicy
+    cooling: CoolingPolicy = field(default_factory=FixedSetPoints)
+    battery: BatteryPolicy = field(default_factory=IdleBattery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,8 @@ class RunInputs:
     """Whether the exchange of every gang takes as long on any servers that hold it in the same parts."""
     network_shares: tuple[float, ...]
     """Of full links, for each tenant of the job table."""
+    limits: Budgets
+    """What IT equipment may draw."""
 
     def network_share(self, job: int) -> float:
         """Return what a job's flows count on full links, against 1 for others."""
@@ -129,11 +136,12 @@ def prepare(
     links = build_links(scenario, fleet, base_dir)
     costs = CostModel(jobs, loaded, models, fleet, links.exchanges)
     allowed = allowed_servers(jobs, fleet)
-    steps, ideal_s, fraction = costs.ideals(reference_types(jobs, fleet, allowed, costs))
+    reference = reference_types(jobs, fleet, allowed, costs)
+    steps, ideal_s, fraction = costs.ideals(reference)
     _refuse_endless(scenario, jobs, ideal_s)
     view = _jobs_view(jobs, ideal_s, fraction)
     keys = _checked(policies.ordering.keys(view), len(jobs), "ordering keys", -math.inf, math.inf)
-    caps = _checked(policies.energy.power_cap_fractions(view), len(jobs), "power caps", 0.0, 1.0)
+    caps = _caps(policies.energy, view, costs, jobs, fleet, reference)
     _refuse_caps(scenario, policies, caps, costs)
     return RunInputs(
         scenario=scenario,
@@ -155,6 +163,7 @@ def prepare(
         cpu_memory_binding=binding,
         same_anywhere=links.exchanges.uniform and bool((jobs.parallelism < 0).all()),
         network_shares=_network_shares(scenario, jobs),
+        limits=Budgets(scenario, len(fleet.rack_start)),
     )
 
 
@@ -170,6 +179,18 @@ def _loaded(
 def _network_shares(scenario: Scenario, jobs: JobTable) -> tuple[float, ...]:
     shares = {tenant.name: tenant.network_share for tenant in scenario.tenants}
     return tuple(shares.get(name, 1.0) for name in jobs.tenant_names)
+
+
+def _caps(
+    policy: EnergyPolicy, view: JobsView, costs: CostModel, jobs: JobTable, fleet: Fleet, reference: Ints
+) -> Floats:
+    """Return what a policy caps each job at from the start."""
+    said = (
+        policy.static_caps(view, make_cap_view(costs, jobs, fleet, reference))
+        if policy.weighs_caps
+        else policy.power_cap_fractions(view)
+    )
+    return _checked(said, len(jobs), "power caps", 0.0, 1.0)
 
 
 def _refuse_caps(scenario: Scenario, policies: Policies, caps: Floats, costs: CostModel) -> None:
@@ -211,10 +232,14 @@ def _policies(scenario: Scenario) -> Policies:
     ordering = make_policy("ordering", chosen.ordering.name, chosen.ordering.parameters)
     placement = make_policy("placement", chosen.placement.name, chosen.placement.parameters)
     energy = make_policy("energy", chosen.energy.name, chosen.energy.parameters)
+    cooling = make_policy("cooling", chosen.cooling.name, chosen.cooling.parameters)
+    battery = make_policy("battery", chosen.battery.name, chosen.battery.parameters)
     return Policies(
         cast("OrderingPolicy", ordering),
         cast("PlacementPolicy", placement),
         cast("EnergyPolicy", energy),
+        cast("CoolingPolicy", cooling),
+        cast("BatteryPolicy", battery),
     )
 
 
@@ -275,10 +300,12 @@ def _with_host_share(jobs: JobTable, fleet: Fleet) -> JobTable:
     with_devices = fleet.total > 0
     devices = jobs.accelerators * jobs.accelerator_share
     known = {}
-    for field, has in (("cpu_cores", fleet.cpu_cores), ("memory_bytes", fleet.memory_bytes)):
-        column = getattr(jobs, field)
+    for column_name, has in (("cpu_cores", fleet.cpu_cores), ("memory_bytes", fleet.memory_bytes)):
+        column = getattr(jobs, column_name)
         share = (has[with_devices] / fleet.total[with_devices]).min(initial=math.inf)
-        known[field] = np.where((column == 0.0) & (devices > 0.0), devices * min(share, has.max()), column)
+        known[column_name] = np.where(
+            (column == 0.0) & (devices > 0.0), devices * min(share, has.max()), column
+        )
     return replace(jobs, **known)
 
 

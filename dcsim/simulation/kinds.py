@@ -25,9 +25,11 @@ class Order(IntEnum):
     SLEEP = 7
     CAP = 8
     """Power caps come into force, or are to be decided again."""
-    ELIGIBLE = 9
-    ARRIVE = 10
-    ROUND = 11
+    HEAT = 9
+    """Servers are as hot as they may be, or cool again."""
+    ELIGIBLE = 10
+    ARRIVE = 11
+    ROUND = 12
     """A scheduling round begins: it sees all that happened at its instant."""
 
 
@@ -77,6 +79,10 @@ class LogKind(IntEnum):
     """A node of the power tree, its number in place of the server, is above its rating [W]."""
     LOAD_OK = 20
     """That node is within its rating again [W]."""
+    THROTTLE = 21
+    """A server's hottest accelerator reached its limit: its jobs are held to a lower cap [degC]."""
+    UNTHROTTLE = 22
+    """It is cool again [degC]."""
 
 
 EVENT_KINDS = tuple(kind.name.lower() for kind in LogKind)

@@ -56,6 +56,7 @@ def open_loop_applies(inputs: RunInputs) -> bool:
         and not isinstance(ordering, DecidingPolicy | AllocationPolicy | BackfillOrdering)
         and ordering.in_line
         and not ordering.preemptive
+        and inputs.scenario.room is None
         and energy.sleep_after_s() is None
         and not energy.suspends
         and not (energy.holds_jobs and bool((jobs.slack_s > 0.0).any()))

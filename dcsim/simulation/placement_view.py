@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.errors import Problem, ScenarioError
+from dcsim.facility.servers import Fleet
 from dcsim.facility.sharing import SharedLinks
 from dcsim.policies.demand import demand_of
+from dcsim.policies.heat_view import HeatView
 from dcsim.policies.views import ClusterView, DemandView, FindFree
 from dcsim.simulation.inputs import RunInputs
 
-__all__ = ["any_type_masks", "make_cluster_view"]
+__all__ = ["HeatOfHall", "any_type_masks", "make_cluster_view"]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+
+
+class HeatOfHall(Protocol):
+    """What knows the air of the hall while a run goes on."""
+
+    def view(self, fleet: Fleet) -> HeatView:
+        """Return the live view for a policy that places jobs on `fleet`."""
 
 
 def any_type_masks(inputs: RunInputs, *, one_type: bool) -> tuple[Bools | None, ...]:
@@ -33,15 +43,26 @@ def any_type_masks(inputs: RunInputs, *, one_type: bool) -> tuple[Bools | None, 
     return (*masks[:-1], None if one_type else masks[-1])
 
 
-def make_cluster_view(inputs: RunInputs, links: SharedLinks | None, *, one_type: bool) -> ClusterView:
+def make_cluster_view(
+    inputs: RunInputs, links: SharedLinks | None, heat: HeatOfHall | None, *, one_type: bool
+) -> ClusterView:
     """Return the live view of the cluster for the run's placement policy.
 
     Args:
         inputs: of the run.
         links: of the run; None: loads are not told.
+        heat: of the hall; None: its scenario has no room.
         one_type: whether every server has accelerators of the same type.
+
+    Raises:
+        ScenarioError: the policy looks at heat, and there is no room.
     """
     fleet, policy = inputs.fleet, inputs.policies.placement
+    if policy.knows_heat and heat is None:
+        hint = "add `room: {}` for rows with open aisles"
+        raise ScenarioError(
+            [Problem(inputs.scenario.name, None, "room", "none", f"a room: {policy.name} needs it", hint)]
+        )
     return ClusterView(
         **fleet.columns(),
         largest_server=int(fleet.total.max(initial=0)),
@@ -49,6 +70,7 @@ def make_cluster_view(inputs: RunInputs, links: SharedLinks | None, *, one_type:
         find_free=cast("FindFree", fleet.free_bytes.find),
         demand=_demand(inputs, one_type=one_type) if policy.knows_demand and len(inputs.jobs) else None,
         link_loads=_loads_of(inputs, links) if policy.knows_links and links is not None else None,
+        heat=heat.view(fleet) if policy.knows_heat and heat is not None else None,
     )
 
 

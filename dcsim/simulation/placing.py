@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.errors import GuardError, PolicyError
+from dcsim.facility.server_power import job_power_w
 from dcsim.facility.servers import Held, exact_host, share_units
 from dcsim.facility.sharing import SharedLinks
 from dcsim.policies import PlacementPolicy
 from dcsim.policies.views import Placement, PlacementRequest
 from dcsim.rng import stream
 from dcsim.simulation.inputs import RunInputs
-from dcsim.simulation.placement_view import any_type_masks, make_cluster_view
+from dcsim.simulation.placement_view import HeatOfHall, any_type_masks, make_cluster_view
 from dcsim.simulation.rates import Rates
 
 __all__ = ["Placer"]
@@ -27,10 +28,14 @@ class Placer:
     Args:
         inputs: of the run; its fleet is used.
         links: of the run, for policies that look at their loads.
+        heat: of the hall, for policies that look at that.
     """
 
-    def __init__(self, inputs: RunInputs, links: SharedLinks | None = None) -> None:
+    def __init__(
+        self, inputs: RunInputs, links: SharedLinks | None = None, heat: HeatOfHall | None = None
+    ) -> None:
         self.inputs = inputs
+        self.heat = heat
         self.fleet = inputs.fleet
         jobs = inputs.jobs
         self.fleet.has_shares = bool((jobs.accelerator_share < 1.0).any())
@@ -53,7 +58,7 @@ class Placer:
         self._draws = stream(inputs.seed, "policies", "placement").random(len(jobs)) if policy.draws else None
         self._any_type = any_type_masks(inputs, one_type=self._one_type) if policy.weighs_types else None
         self._rates = Rates(inputs) if policy.weighs_types else None
-        self.view = make_cluster_view(inputs, links, one_type=self._one_type)
+        self.view = make_cluster_view(inputs, links, heat, one_type=self._one_type)
 
     def shape(self, job: int) -> tuple[float, ...]:
         """Return all that a placement depends on but the servers' state."""
@@ -217,12 +222,15 @@ class Placer:
         return True
 
     def cpu_power_w(self, job: int, width: int, placement: Placement) -> float:
-        """Return the power above idle of the cores that a gang keeps busy."""
-        power_w = 0.0
+        """Return the power above idle of servers that a gang keeps busy, without its accelerators."""
+        power_w, spread = 0.0, len(placement) > 1
         for server, count in placement:
             spec = self.fleet.types[self.fleet.type_of[server]].spec
-            cores = self.cores(job, width, server, count)
-            power_w += (spec.peak_power_w - spec.idle_power_w) * min(1.0, cores / spec.cpu_cores)
+            cpu = min(1.0, self.cores(job, width, server, count) / spec.cpu_cores)
+            devices = count / spec.accelerators if width else cpu
+            asked = self._memory_on(job, width, count)
+            memory = min(1.0, asked / spec.memory_bytes) if asked > 0.0 else devices
+            power_w += job_power_w(spec, cpu, memory, devices if spread else 0.0)
         return power_w
 
     def cores(self, job: int, width: int, server: int, count: int) -> float:

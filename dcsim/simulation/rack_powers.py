@@ -43,9 +43,7 @@ class RackPowers:
 
     def job_changed(self, running: RunningJob, before_w: float, after_w: float) -> None:
         """A job draws `after_w` in place of `before_w`, over its servers as its devices are."""
-        parts = self._parts.get(running)
-        if parts is None:
-            parts = self._parts[running] = self._racks_of(running)
+        parts = self.parts_of(running)
         if len(parts) == 1:
             rack = parts[0][0]
             self.power_w[rack] += after_w - before_w
@@ -64,6 +62,13 @@ class RackPowers:
 
     def granted(self, running: RunningJob) -> None:
         """A job was granted its servers: it draws nothing yet."""
+
+    def parts_of(self, running: RunningJob) -> tuple[tuple[int, int], ...]:
+        """Return (rack, devices there) of a job, the rack of its first server first."""
+        parts = self._parts.get(running)
+        if parts is None:
+            parts = self._parts[running] = self._racks_of(running)
+        return parts
 
     def released(self, running: RunningJob) -> None:
         """A job has given everything back."""

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 from array import array
+from typing import TYPE_CHECKING
 
 from dcsim.engine import EventLog
 from dcsim.results.schema import TIMES
 from dcsim.simulation.inputs import RunInputs
 from dcsim.simulation.traffic_log import TrafficLog
+
+if TYPE_CHECKING:
+    from dcsim.simulation.thermal_state import ThermalState
+    from dcsim.simulation.tree_watch import TreeWatch
 
 __all__ = ["CANCELLED", "SPENT", "TIMED_OUT", "WALL", "RunRecord"]
 
@@ -96,6 +101,10 @@ class RunRecord:
             setattr(self, name, zero * count)
         self.power_times_s = array("d")
         self.it_power_w = array("d")
+        self.tree: TreeWatch | None = None
+        """Of a scenario with a power tree: which ratings were exceeded."""
+        self.heat: ThermalState | None = None
+        """Of a hall with a room: inlets, and what fans and leakage drew."""
         self.base_power_w = 0.0
         """Draw of servers, network and storage without any job."""
         self.now_s = 0.0

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from dcsim.errors import SimulationError
-from dcsim.facility.grid import Grid, build_grid
 from dcsim.facility.meter import Meter
-from dcsim.policies.views import GridView
 from dcsim.results.run_result import RunResult
 from dcsim.simulation.assemble import assemble
 from dcsim.simulation.bins import bin_edges_s
 from dcsim.simulation.cluster_run import ClusterRun
 from dcsim.simulation.explaining import Observer
+from dcsim.simulation.forecasting import make_forecast
 from dcsim.simulation.guards import check_run
 from dcsim.simulation.inputs import Policies, prepare
 from dcsim.simulation.open_loop_record import run_open_loop
+from dcsim.simulation.set_point_control import make_control
+from dcsim.simulation.site_account import account_site
 from dcsim.spec.scenario import MAX_HORIZON_S, Scenario
 from dcsim.units import Quantity, format_quantity
 from dcsim.workload.jobs import JobTable
@@ -38,6 +37,7 @@ def simulate(
     jobs: JobTable | None = None,
     progress: Callable[[int, int], object] | None = None,
     observer: Observer | None = None,
+    allow_fmu: bool = False,
 ) -> RunResult:
     """Run one scenario with one seed.
 
@@ -53,6 +53,7 @@ def simulate(
         jobs: a job table instead of the scenario's workload.
         progress: called now and then with (jobs done, jobs).
         observer: watches what holds one job back; the result is the same.
+        allow_fmu: whether a cooling plant that is an FMU, native code, may be loaded and run.
 
     Returns:
         Tables, summary, balances and provenance; equal arguments give equal bytes.
@@ -65,28 +66,29 @@ def simulate(
     chosen_seed = scenario.seed if seed is None else seed
     folder = Path() if base_dir is None else base_dir
     inputs = prepare(scenario, chosen_seed, folder, profiles=profiles, policies=policies, jobs=jobs)
-    grid = build_grid(scenario.grid, folder)
     base_w = inputs.network.power_w + inputs.storage.power_w
-    meter = Meter(
-        scenario,
-        peak_it_w=inputs.fleet.peak_power_w() + base_w,
-        idle_it_w=float(inputs.fleet.idle_power_w.sum()) + base_w,
-        base_dir=folder,
-    )
+    peak_it_w = inputs.fleet.peak_power_w() + base_w
+    idle_it_w = float(inputs.fleet.idle_power_w.sum()) + base_w
+    meter = Meter(scenario, peak_it_w=peak_it_w, idle_it_w=idle_it_w, base_dir=folder, allow_fmu=allow_fmu)
+    view = make_forecast(scenario, meter.grid, chosen_seed)
+    control = make_control(inputs, meter.weather, peak_it_w)
     # Guards prove each instant, and the open loop has none: only what it would have come to.
     watched = guards or observer is not None
     record = None if watched else run_open_loop(inputs, scenario.horizon_s, progress)
     if record is None:
-        run = ClusterRun(inputs, _forecast(grid), guards=guards, progress=progress, observer=observer)
+        run = ClusterRun(
+            inputs, view, guards=guards, progress=progress, observer=observer, control=control
+        )
         record = run.run_to(scenario.horizon_s)
     _refuse_endless(end_s := record.now_s)
     edges_s = bin_edges_s(end_s)
-    metered = meter.run(
-        np.array(record.power_times_s), np.array(record.it_power_w), end_s, bin_edges_s=edges_s
-    )
+    set_points = None
+    if control is not None:
+        set_points = control.made if record.heat is not None else control.over(record, end_s)
+    account = account_site(inputs, record, meter, view, edges_s, set_points)
     if guards:
         check_run(record, end_s)
-    return assemble(record, metered, end_s, edges_s)
+    return assemble(record, account, end_s, edges_s)
 
 
 def _refuse_endless(end_s: float) -> None:
@@ -97,14 +99,3 @@ def _refuse_endless(end_s: float) -> None:
             f"the last job ends after {format_quantity(end_s, Quantity.DURATION)}, more than {most}: "
             "look at the bandwidths of storage and network, or give horizon_s"
         )
-
-
-def _forecast(grid: Grid) -> Callable[[float], GridView]:
-    """Return what makes the view of the grid at an instant: a perfect forecast."""
-
-    def view(now_s: float) -> GridView:
-        return GridView(
-            now_s, grid.carbon.mean, grid.price.mean, grid.carbon.breakpoints, grid.price.breakpoints
-        )
-
-    return view

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dcsim.engine import Engine, EventLog
-from dcsim.facility.servers import Fleet
+from dcsim.facility.servers import Fleet, quantised_w
 from dcsim.simulation.kinds import LogKind, Order
 from dcsim.simulation.running import RunningJob
 
@@ -55,6 +55,13 @@ class ServerStates:
         self.idle_awake = len(fleet)
         """Servers awake, or waking, without a job."""
         self.asleep: dict[int, None] = {}
+        self._falling: dict[int, float] = {}
+        """Servers that were told to sleep, and when they do; until then they draw as idle ones."""
+        idle_w, types = fleet.idle_power_w.tolist(), [fleet.type(server).spec for server in range(len(fleet))]
+        self._boot_w = [
+            idle_w[server] if spec.boot_power_w is None else quantised_w(spec.boot_power_w)
+            for server, spec in enumerate(types)
+        ]
         self._kept: dict[int, float] = {}
         """Servers that would sleep but for the reserve, and since when they have been idle."""
 
@@ -91,13 +98,27 @@ class ServerStates:
         fleet.asleep[server] = True
         self.asleep[server] = None
         self.idle_awake -= 1
-        self._draw(server, float(fleet.sleep_power_w[server] - fleet.idle_power_w[server]))
-        self._log.add(self._engine.now, _SLEEP, -1, server, float(fleet.sleep_power_w[server]))
+        now_s, latency_s = self._engine.now, fleet.type(server).spec.sleep_latency_s
+        self._log.add(now_s, _SLEEP, -1, server, float(fleet.sleep_power_w[server]))
+        if latency_s > 0.0:
+            self._falling[server] = now_s + latency_s
+            self._engine.call_at(now_s + latency_s, Order.SLEEP, server, self._fallen, server)
+        else:
+            self._draw(server, float(fleet.sleep_power_w[server] - fleet.idle_power_w[server]))
         self._on_sleep()
+
+    def _fallen(self, server: int) -> None:
+        """A server that was told to sleep does; if it was told to wake meanwhile, it boots at once."""
+        fleet = self._fleet
+        del self._falling[server]
+        if fleet.asleep[server]:
+            self._draw(server, float(fleet.sleep_power_w[server] - fleet.idle_power_w[server]))
+        else:
+            self._draw(server, self._boot_w[server] - float(fleet.idle_power_w[server]))
 
     def _draw(self, server: int, change_w: float) -> None:
         self.power_w += change_w
-        if self.on_power is not None:
+        if self.on_power is not None and change_w != 0.0:
             self.on_power(server, change_w)
 
     # -- waking --------------------------------------------------------------------------------------
@@ -126,14 +147,18 @@ class ServerStates:
         fleet.asleep[server] = False
         del self.asleep[server]
         self.idle_awake += 1
-        self._draw(server, float(fleet.idle_power_w[server] - fleet.sleep_power_w[server]))
         latency_s = fleet.type(server).spec.wake_latency_s
+        if server in self._falling:
+            latency_s += self._falling[server] - now_s
+        else:
+            self._draw(server, self._boot_w[server] - float(fleet.sleep_power_w[server]))
         self._log.add(now_s, _WAKE, -1, server, latency_s)
         self._waking[server] = []
         self._engine.call_at(now_s + latency_s, Order.AWAKE, server, self._awake, server)
 
     def _awake(self, server: int) -> None:
         self._log.add(self._engine.now, _AWAKE, -1, server, 0.0)
+        self._draw(server, float(self._fleet.idle_power_w[server]) - self._boot_w[server])
         for running in self._waking.pop(server):
             running.waking_servers -= 1
             if not running.waking_servers:

@@ -39,9 +39,11 @@ if TYPE_CHECKING:
     )
     from dcsim.spec.network import DragonflySpec, KArySpec, NetworkSpec, RailsSpec, TorusSpec
     from dcsim.spec.network_events import LinkEventSpec
+    from dcsim.spec.onsite import BatterySpec, OnsiteSpec, SolarSpec
     from dcsim.spec.paths import referenced_files, resolve_data_path
     from dcsim.spec.policy import PolicyChoice, PolicySpec
     from dcsim.spec.power import PowerChainSpec, PowerStageSpec
+    from dcsim.spec.power_tree import PduSpec, PowerTreeSpec
     from dcsim.spec.scenario import Scenario
     from dcsim.spec.schema import json_schema, json_schema_text
     from dcsim.spec.storage import (
@@ -80,10 +82,12 @@ _MODULES = {
     "load": ("LoadedScenario", "load_scenario", "scenario_from_data", "scenario_sha256", "scenario_to_data"),
     "network": ("DragonflySpec", "KArySpec", "NetworkSpec", "RailsSpec", "TorusSpec"),
     "network_events": ("LinkEventSpec",),
+    "onsite": ("BatterySpec", "OnsiteSpec", "SolarSpec"),
     "paths": ("referenced_files", "resolve_data_path"),
     "likely": ("plausibility",),
     "policy": ("PolicyChoice", "PolicySpec"),
     "power": ("PowerChainSpec", "PowerStageSpec"),
+    "power_tree": ("PduSpec", "PowerTreeSpec"),
     "scenario": ("Scenario",),
     "storage": (
         "CacheSpec",
@@ -107,6 +111,7 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 __all__ = [
     "AcceleratorSpec",
     "ArrivalSpec",
+    "BatterySpec",
     "CacheSpec",
     "CarbonSpec",
     "CheckpointSpec",
@@ -130,10 +135,13 @@ __all__ = [
     "LocalDiskSpec",
     "NetworkSpec",
     "ObjectStoreSpec",
+    "OnsiteSpec",
+    "PduSpec",
     "PolicyChoice",
     "PolicySpec",
     "PowerChainSpec",
     "PowerStageSpec",
+    "PowerTreeSpec",
     "PriceSpec",
     "RackSpec",
     "RailsSpec",
@@ -142,6 +150,7 @@ __all__ = [
     "SharedFileSystemSpec",
     "SiteWeatherSpec",
     "SizeSpec",
+    "SolarSpec",
     "StorageSpec",
     "TorusSpec",
     "TraceWorkloadSpec",

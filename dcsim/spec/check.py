@@ -10,12 +10,15 @@ from typing import Protocol
 
 from dcsim.errors import Problem, ScenarioError
 from dcsim.spec.cluster import ServerSpec
-from dcsim.spec.cooling import SiteWeatherSpec
+from dcsim.spec.cooling import FileWeatherSpec, SiteWeatherSpec
 from dcsim.spec.names import nearest
 from dcsim.spec.network_size import room_issues, switch_count
+from dcsim.spec.onsite import onsite_issues
 from dcsim.spec.paths import referenced_files, resolve_data_path
 from dcsim.spec.policy import PolicyChoice
+from dcsim.spec.power_tree import power_tree_issues
 from dcsim.spec.problems import line_of
+from dcsim.spec.room import recirculation_issues
 from dcsim.spec.scenario import Scenario
 from dcsim.spec.workload import GeneratedWorkloadSpec, TraceWorkloadSpec
 from dcsim.units import Quantity, format_quantity
@@ -34,6 +37,8 @@ _MAX_FILE_BYTES = {
     "profiles": 16 << 20,
     "rates": 64 << 20,
     "network": 64 << 20,
+    "room": 64 << 20,
+    "cooling": 256 << 20,
     "weather": 256 << 20,
     "grid": 256 << 20,
     "workload": 8 << 30,
@@ -93,7 +98,7 @@ def check_scenario(
         base_dir: folder of its file, where relative paths start.
         catalogue: the hardware catalogue, by name; the scenario's own accelerators are added. None
             leaves out what needs it: accelerator names, idle draw and heat.
-        known_policies: names by kind ("ordering", "placement", "energy"); kinds left out are not checked.
+        known_policies: names by kind ("ordering", "placement", "energy", ...); kinds left out are not checked.
         known_profiles: built-in cost profiles; None: those shipped with dcsim.
         known_sites: built-in weather sites; None leaves them unchecked.
         file: shown in problems, as is the line of a field found in `lines`.
@@ -194,9 +199,12 @@ def _policy_names(check: _Check) -> None:
     policies = check.scenario.policies
     for kind, known in check.known_policies.items():
         choice = getattr(policies, kind)
-        if isinstance(choice, PolicyChoice) and choice.name not in known:
-            expected = f"one of {', '.join(sorted(known))}"
-            check.refuse(("policies", kind), repr(choice.name), expected, nearest(choice.name, known))
+        if not isinstance(choice, PolicyChoice):
+            continue
+        for name in choice.parts if kind == "energy" else (choice.name,):
+            if name not in known:
+                expected = f"one of {', '.join(sorted(known))}"
+                check.refuse(("policies", kind), repr(name), expected, nearest(name, known))
 
 
 def _weather_site(check: _Check) -> None:
@@ -283,6 +291,58 @@ def _power_ratings(check: _Check) -> None:
         output_w += rated_w * loss
 
 
+def _power_tree(check: _Check) -> None:
+    """The power tree feeds every rack once, and carries the idle draw."""
+    tree = check.scenario.power.tree
+    if check.catalogue is None or tree is None:
+        return
+    racks, idle_w, peaks_w = check.scenario.cluster.racks, list[float](), dict[str, float]()
+    for rack in racks:
+        each_w = 0.0
+        for group in rack.servers:
+            device = check.catalogue.get(group.accelerator or "")
+            idle, peak = group.idle_power_w, group.peak_power_w
+            if device is not None:
+                idle += group.accelerators * device.idle_power_w
+                peak += group.accelerators * device.peak_power_w
+            each_w += group.count * idle
+            peaks_w[rack.name] = max(peaks_w.get(rack.name, 0.0), peak)
+        idle_w += [each_w] * rack.count
+    groups = [(rack.name, rack.count) for rack in racks]
+    for issue in power_tree_issues(tree, groups, idle_w, peaks_w):
+        check.refuse(("power", "tree", *issue.at), issue.got, issue.expected, issue.hint)
+
+
+def _power_budget(check: _Check) -> None:
+    """A budget is not below what idle servers draw."""
+    budget_w = check.scenario.power.budget_w
+    if check.catalogue is None or budget_w is None:
+        return
+    idle_w = idle_it_power_w(check.scenario, check.catalogue)
+    if budget_w <= idle_w:
+        hint = "no cap can keep to it; is it in W, not in kW?"
+        expected = f"more than the idle draw ({_watts(idle_w)})"
+        check.refuse(("power", "budget_w"), _watts(budget_w), expected, hint)
+
+
+def _onsite(check: _Check) -> None:
+    """Panels have a place and a sky, and a battery's policy has a battery."""
+    scenario = check.scenario
+    weather = scenario.weather
+    located = isinstance(weather, SiteWeatherSpec) or (
+        isinstance(weather, FileWeatherSpec) and weather.path.lower().endswith(".epw")
+    )
+    policy = scenario.policies.battery.name
+    for issue in onsite_issues(scenario.onsite, policy, located=located, clearness_known=located):
+        check.refuse(("onsite", *issue.at), issue.got, issue.expected, issue.hint)
+
+
+def _room(check: _Check) -> None:
+    """The room's layout goes with the racks."""
+    for issue in recirculation_issues(check.scenario):
+        check.refuse(issue.at, issue.got, issue.expected, issue.hint)
+
+
 def _data_files(check: _Check) -> None:
     """Every data file exists, lies in an allowed folder, and is not absurdly large."""
     for path, text in referenced_files(check.scenario):
@@ -317,5 +377,9 @@ _RULES: tuple[Callable[[_Check], None], ...] = (
     _sleep_power,
     _cooling_capacity,
     _power_ratings,
+    _power_tree,
+    _power_budget,
+    _onsite,
+    _room,
     _data_files,
 )

@@ -18,6 +18,13 @@ from dcsim.spec.quantities import (
     PowerW,
     SizeBytes,
 )
+from dcsim.spec.server_parts import (
+    FanSpec,
+    ServerPartsSpec,
+    ThermalSpec,
+    fans_within_server,
+    parts_within_server,
+)
 from dcsim.units import Quantity, format_quantity
 
 __all__ = ["MAX_SERVERS", "PRECISIONS", "AcceleratorSpec", "ClusterSpec", "RackSpec", "ServerSpec"]
@@ -99,9 +106,38 @@ class ServerSpec(SpecModel):
     sleep_power_w: PowerW = Field(default=30.0, ge=0)
     """Whole-server draw asleep, its accelerators included."""
     wake_latency_s: DurationS = Field(default=120.0, ge=0)
-    """From the wake command until jobs can start; drawn at full idle power."""
+    """From the wake command until jobs can start; drawn at `boot_power_w`."""
+    boot_power_w: PowerW | None = Field(default=None, ge=0)
+    """Whole-server draw while it wakes, its accelerators included; None: its idle power."""
+    sleep_latency_s: DurationS = Field(default=0.0, ge=0)
+    """From the decision to sleep until it sleeps; drawn at idle power."""
+    parts: ServerPartsSpec = ServerPartsSpec()
+    """How its idle and peak power divide; by default all of it is the CPU's."""
+    fans: FanSpec | None = None
+    """Fans that turn faster in warm air; None: their draw is constant and part of `idle_power_w`."""
+    thermal: ThermalSpec | None = None
+    """How its accelerators warm up, leak and throttle; None: they stay cool."""
 
     _peak_not_below_idle = field_validator("peak_power_w")(_at_least_idle)
+
+    @field_validator("parts")
+    @classmethod
+    def _parts_within(cls, parts: ServerPartsSpec, info: ValidationInfo) -> ServerPartsSpec:
+        return parts_within_server(parts, info)
+
+    @field_validator("fans")
+    @classmethod
+    def _fans_within(cls, fans: FanSpec | None, info: ValidationInfo) -> FanSpec | None:
+        return fans_within_server(fans, info)
+
+    @field_validator("thermal")
+    @classmethod
+    def _of_accelerators(cls, thermal: ThermalSpec | None, info: ValidationInfo) -> ThermalSpec | None:
+        if thermal is not None and info.data.get("accelerators") == 0:
+            raise FieldError(
+                FieldIssue("thermal of a server without accelerators", "nothing, or accelerators")
+            )
+        return thermal
 
     @field_validator("accelerators")
     @classmethod

@@ -33,6 +33,8 @@ class FieldType:
     metadata: tuple[Any, ...]
     path: tuple[str, ...]
     """As a reader of the file counts: without the tags of unions."""
+    root: type[SpecModel] = Scenario
+    """What the path starts from."""
 
     @property
     def origin(self) -> Annotation:
@@ -51,12 +53,12 @@ class FieldType:
         return next((item for item in self.metadata if isinstance(item, Quantity)), None)
 
 
-def field_type(location: Sequence[str | int]) -> FieldType:
-    """Return the field of a scenario that pydantic's error location names.
+def field_type(location: Sequence[str | int], root: type[SpecModel] = Scenario) -> FieldType:
+    """Return the field of a scenario, or of another `root`, that pydantic's error location names.
 
     A part that no model knows (an unknown field, free-form policy parameters) has annotation None.
     """
-    current, path = _unwrapped(Scenario, ()), list[str]()
+    current, path = _unwrapped(root, ()), list[str]()
     mapping, tagged = current, False
     for part in location:
         if part == "[key]":
@@ -73,7 +75,7 @@ def field_type(location: Sequence[str | int]) -> FieldType:
             continue
         path.append(str(part))
         mapping, current = current, _below(current, part)
-    return FieldType(current.annotation, current.metadata, tuple(path))
+    return FieldType(current.annotation, current.metadata, tuple(path), root)
 
 
 def options(field: FieldType) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 from dcsim.spec.check import Catalogue, idle_it_power_w, peak_it_power_w, server_groups
 from dcsim.spec.cooling import ConstantWeatherSpec
-from dcsim.spec.grid import ConstantCarbonSpec
+from dcsim.spec.cooling_likely import cooling_doubts
+from dcsim.spec.grid import ConstantCarbonSpec, ConstantPriceSpec
 from dcsim.spec.model import SpecModel
 from dcsim.spec.network_likely import network_doubts
 from dcsim.spec.scenario import Scenario
@@ -54,6 +55,14 @@ _BANDS: Mapping[str, _Band] = MappingProxyType(
             _W, 10.0, 20_000.0, _PLAIN_W, "the power of a rack, or of all servers, given?"
         ),
         "ServerSpec.memory_bytes": _Band(_B, 1e9, 1e14, _PLAIN_B, "GB meant?"),
+        "ServerSpec.boot_power_w": _Band(
+            _W, 5.0, 20_000.0, _PLAIN_W, "the power of a rack, or of all servers, given?"
+        ),
+        "ServerSpec.sleep_latency_s": _Band(Quantity.DURATION, 0.0, 3_600.0, "", "s or min meant?"),
+        "FanSpec.full_power_w": _Band(_W, 3.0, 3_000.0, _PLAIN_W, "the fans of a rack given?"),
+        "ThermalSpec.time_constant_s": _Band(
+            Quantity.DURATION, 0.5, 3_600.0, "min given as s?", "ms given as s, or h meant?"
+        ),
         "ServerSpec.wake_latency_s": _Band(Quantity.DURATION, 0.0, 3_600.0, "", "s or min meant?"),
         "NetworkSpec.server_bandwidth_bytes_per_s": _Band(
             Quantity.BANDWIDTH, 1e8, 1e12, _PLAIN_BW, "bits given as bytes?"
@@ -116,6 +125,27 @@ _BANDS: Mapping[str, _Band] = MappingProxyType(
         "CheckpointSpec.stagger_s": _Band(
             Quantity.DURATION, 1.0, 86_400.0, "a plain number is in s: min meant?", "s meant?"
         ),
+        "BatterySpec.capacity_j": _Band(
+            Quantity.ENERGY, 3.6e6, 3.6e13, "a plain number is in J: kWh or MWh meant?", "kWh meant?"
+        ),
+        "OnsiteSpec.export_price_usd_per_j": _Band(
+            Quantity.ENERGY_PRICE, 0.0, 1.0 * _PER_KWH, "", "USD/MWh meant? A plain number is in USD/J"
+        ),
+        **{
+            f"{model}.{name}": _Band(_W, low, high, _PLAIN_W, above)
+            for model, name, low, high, above in (
+                ("SolarSpec", "rated_power_w", 1e3, 1e9, "W given as kW?"),
+                ("SolarSpec", "inverter_power_w", 1e3, 1e9, "W given as kW?"),
+                ("BatterySpec", "charge_power_w", 1e3, 1e9, "W given as kW?"),
+                ("BatterySpec", "discharge_power_w", 1e3, 1e9, "W given as kW?"),
+                ("PowerTreeSpec", "server_breaker_w", 100.0, 2e5, "the power of a rack given?"),
+                ("PowerTreeSpec", "rack_breaker_w", 1e3, 2e6, "the power of all racks given?"),
+                ("PowerTreeSpec", "rack_budget_w", 500.0, 2e6, "the power of all racks given?"),
+                ("PduSpec", "rated_power_w", 5e3, 2e7, "the power of all PDUs given?"),
+                ("PduSpec", "budget_w", 5e3, 2e7, "the power of all PDUs given?"),
+                ("PowerStageSpec", "unit_overhead_w", 0.1, 1e4, "the power of all units given?"),
+            )
+        },
         "CoolingSpec.supply_temperature_deg_c": _Band(Quantity.TEMPERATURE, 12.0, 40.0, "", "degF meant?"),
         "CoolingSpec.hall_time_constant_s": _Band(
             Quantity.DURATION, 10.0, 86_400.0, "a plain number is in s: min or h meant?", "s meant?"
@@ -144,6 +174,23 @@ _BANDS: Mapping[str, _Band] = MappingProxyType(
         ),
         "DailyPriceSpec.price_usd_per_j": _Band(
             Quantity.ENERGY_PRICE, 0.0, 5.0 * _PER_KWH, "", "USD/MWh meant? A plain number is in USD/J"
+        ),
+        **{
+            f"{model}.price_usd_per_j": _Band(
+                Quantity.ENERGY_PRICE,
+                1e-3 * _PER_KWH,
+                2.0 * _PER_KWH,
+                "USD/kWh given as USD/MWh?",
+                "USD/MWh meant? A plain number is in USD/J",
+            )
+            for model in ("EnergyRateSpec", "EnergyTierSpec")
+        },
+        "MarketSpec.contracted_intensity_kg_per_j": _Band(
+            Quantity.CARBON_INTENSITY,
+            1e-3 * _PER_KWH,
+            1.5 * _PER_KWH,
+            "kg/kWh given as g/kWh?",
+            "g/kWh meant? A plain number is in kg/J",
         ),
         "SizeSpec.median_s": _Band(
             Quantity.DURATION, 1.0, 30 * 86_400.0, "a plain number is in s: min or h meant?", "s meant?"
@@ -177,6 +224,7 @@ def plausibility(scenario: Scenario, catalogue: Catalogue | None = None) -> tupl
     warnings += _unused(scenario)
     warnings += _without_effect(scenario)
     warnings += network_doubts(scenario)
+    warnings += cooling_doubts(scenario)
     if catalogue is not None:
         warnings += _overload(scenario, {**catalogue, **scenario.accelerators})
     return tuple(warnings)
@@ -236,13 +284,15 @@ def _unused(scenario: Scenario) -> Iterator[str]:
 def _without_effect(scenario: Scenario) -> Iterator[str]:
     """Yield a warning for each policy or limit that cannot change anything, or hides everything."""
     workload = scenario.workload
-    shifting = scenario.policies.energy.name == "carbon_shift"
-    if shifting and isinstance(scenario.grid.carbon, ConstantCarbonSpec):
-        yield "policies.energy: carbon_shift has no effect under a constant carbon intensity; give grid.carbon a day"
+    energy = scenario.policies.energy.name
+    shifting = energy in {"carbon_shift", "carbon_suspend", "price_shift", "price_suspend"}
+    if shifting and _signal_is_constant(scenario, energy):
+        signal, field = ("price", "price") if energy.startswith("price") else ("carbon intensity", "carbon")
+        yield f"policies.energy: {energy} has no effect under a constant {signal}; give grid.{field} a day"
     if not isinstance(workload, GeneratedWorkloadSpec):
         return
     if shifting and not any(kind.deferrable_fraction and kind.slack_s for kind in workload.mix):
-        yield "policies.energy: carbon_shift has no effect, as no job is deferrable (workload.mix)"
+        yield f"policies.energy: {energy} has no effect, as no job is deferrable (workload.mix)"
     horizon_s, rate_per_s = scenario.horizon_s, workload.arrivals.rate_per_s
     if horizon_s is not None and rate_per_s is not None and horizon_s * rate_per_s < 1.0:
         yield "horizon_s: shorter than the mean gap between arrivals (workload.arrivals.rate_per_s)"
@@ -254,6 +304,15 @@ def _without_effect(scenario: Scenario) -> Iterator[str]:
         and horizon_s > 90 * 86_400.0
     ):
         yield "weather: constant for a horizon of months; a site or a file has seasons"
+
+
+def _signal_is_constant(scenario: Scenario, energy: str) -> bool:
+    """Say whether what a shifting policy goes by never changes."""
+    grid = scenario.grid
+    if energy.startswith("price"):
+        return grid.tariff is None and isinstance(grid.price, ConstantPriceSpec)
+    series = {"marginal": grid.marginal_carbon, "life_cycle": grid.lifecycle_carbon}
+    return isinstance(series.get(grid.steer_by, grid.carbon), ConstantCarbonSpec)
 
 
 def _overload(scenario: Scenario, catalogue: Catalogue) -> Iterator[str]:

@@ -16,9 +16,16 @@ from pydantic import ValidationError
 from dcsim.errors import Problem, ScenarioError
 from dcsim.spec.problems import problems_of
 from dcsim.spec.scenario import Scenario
-from dcsim.spec.yaml_loader import MAX_BYTES, load_yaml
+from dcsim.spec.yaml_loader import MAX_BYTES, YamlDocument, load_yaml
 
-__all__ = ["LoadedScenario", "load_scenario", "scenario_from_data", "scenario_sha256", "scenario_to_data"]
+__all__ = [
+    "LoadedScenario",
+    "load_scenario",
+    "read_yaml",
+    "scenario_from_data",
+    "scenario_sha256",
+    "scenario_to_data",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +43,26 @@ class LoadedScenario:
     """Line of each field that the file writes out, for messages."""
 
 
-def load_scenario(path: str | os.PathLike[str]) -> LoadedScenario:
-    """Read and validate one YAML scenario.
+def load_scenario(
+    path: str | os.PathLike[str], *, workload: Mapping[str, Any] | None = None
+) -> LoadedScenario:
+    """Read and validate one YAML scenario; `workload`, as plain data, stands in for its own.
 
     Each part is checked by itself and against its neighbours; what needs the hardware catalogue,
     the policy registry or the data files is left to `check_scenario`. Raises `ScenarioError` with
     all problems, each with file, line, path of the field, what it got and what it expected.
     """
     file = os.fspath(path)
-    document = load_yaml(_read(file), file)
-    scenario = scenario_from_data(document.data, file=file, lines=document.lines)
+    document = read_yaml(file)
+    data = document.data if workload is None else {**document.data, "workload": workload}
+    scenario = scenario_from_data(data, file=file, lines=document.lines)
     absolute = Path(file).resolve()
     return LoadedScenario(scenario, absolute, absolute.parent, scenario_sha256(scenario), document.lines)
+
+
+def read_yaml(file: str) -> YamlDocument:
+    """Return what one YAML file says and where; raises `ScenarioError` with all problems of its text."""
+    return load_yaml(_read(file), file)
 
 
 def scenario_from_data(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dcsim.errors import Problem, ScenarioError
 from dcsim.spec.cooling import FileWeatherSpec
-from dcsim.spec.grid import FileSeriesSpec
+from dcsim.spec.room import MatrixSpec
 from dcsim.spec.scenario import Scenario
 from dcsim.spec.workload import TraceWorkloadSpec
 
@@ -66,12 +66,15 @@ def referenced_files(scenario: Scenario) -> Iterator[tuple[tuple[str, ...], str]
         yield ("rates",), scenario.rates
     if scenario.network.graph is not None:
         yield ("network", "graph"), scenario.network.graph
+    if scenario.cooling.fmu is not None:
+        yield ("cooling", "fmu", "path"), scenario.cooling.fmu.path
+    layout = scenario.room.layout if scenario.room is not None else None
+    if isinstance(layout, MatrixSpec) and layout.path is not None:
+        yield ("room", "layout", "path"), layout.path
     if isinstance(scenario.weather, FileWeatherSpec):
         yield ("weather", "path"), scenario.weather.path
-    if isinstance(scenario.grid.carbon, FileSeriesSpec):
-        yield ("grid", "carbon", "path"), scenario.grid.carbon.path
-    if isinstance(scenario.grid.price, FileSeriesSpec):
-        yield ("grid", "price", "path"), scenario.grid.price.path
+    for field, path in scenario.grid.file_paths():
+        yield ("grid", *field), path
     if isinstance(scenario.workload, TraceWorkloadSpec):
         yield ("workload", "path"), scenario.workload.path
 

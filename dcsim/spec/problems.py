@@ -10,8 +10,9 @@ from pydantic_core import ErrorDetails
 
 from dcsim.errors import Problem
 from dcsim.spec.fields import FieldType, describe, field_type, iter_fields, options
-from dcsim.spec.model import FieldError
+from dcsim.spec.model import FieldError, SpecModel
 from dcsim.spec.names import nearest
+from dcsim.spec.scenario import Scenario
 from dcsim.units import Quantity, QuantityError, format_quantity
 
 __all__ = ["line_of", "problems_of"]
@@ -24,9 +25,12 @@ _MAX_PROBLEMS = 100
 
 
 def problems_of(
-    error: ValidationError, file: str, lines: Mapping[tuple[str, ...], int]
+    error: ValidationError,
+    file: str,
+    lines: Mapping[tuple[str, ...], int],
+    root: type[SpecModel] = Scenario,
 ) -> tuple[Problem, ...]:
-    """Return all problems of a scenario that pydantic refused, in the order of the file.
+    """Return all problems of a scenario, or of another `root`, that pydantic refused, in the order of the file.
 
     `lines` has the line of each path (of `YamlDocument`); it may be empty.
     """
@@ -35,8 +39,12 @@ def problems_of(
     details = [detail for detail in details if not _is_echo(detail, refused)]
     if len(details) > _MAX_PROBLEMS:
         # To put an error into words takes milliseconds: only those shown are, the first of the file.
-        details.sort(key=lambda detail: line_of(field_type(detail["loc"]).path, lines) or 0)
-    problems = [problem for detail in details[:_MAX_PROBLEMS] for problem in _translate(detail, file, lines)]
+        details.sort(key=lambda detail: line_of(field_type(detail["loc"], root).path, lines) or 0)
+    problems = [
+        problem
+        for detail in details[:_MAX_PROBLEMS]
+        for problem in _translate(detail, field_type(detail["loc"], root), file, lines)
+    ]
     problems.sort(key=lambda problem: problem.line or 0)
     left = len(problems[_MAX_PROBLEMS:]) + len(details[_MAX_PROBLEMS:])
     if left:
@@ -62,9 +70,10 @@ def _is_echo(detail: ErrorDetails, refused: set[tuple[int | str, ...]]) -> bool:
     return bool(len(detail["input"] or ()) >= detail["ctx"]["min_length"])
 
 
-def _translate(detail: ErrorDetails, file: str, lines: Mapping[tuple[str, ...], int]) -> Iterator[Problem]:
+def _translate(
+    detail: ErrorDetails, field: FieldType, file: str, lines: Mapping[tuple[str, ...], int]
+) -> Iterator[Problem]:
     """Yield the problems of one of pydantic's errors; a validator may have found several."""
-    field = field_type(detail["loc"])
     raised = detail.get("ctx", {}).get("error")
     if isinstance(raised, FieldError):
         for issue in raised.issues:
@@ -173,19 +182,19 @@ def _missing(_detail: ErrorDetails, field: FieldType) -> Words:
     return "missing", describe(field), ""
 
 
-def _unknown(detail: ErrorDetails, _field: FieldType) -> Words:
+def _unknown(detail: ErrorDetails, field: FieldType) -> Words:
     """Name the nearest field of the same part, else where a field of that name belongs."""
-    parent = field_type(detail["loc"][:-1])
+    parent = field_type(detail["loc"][:-1], field.root)
     # The tag of a union stands last before the field: the union's member is what has the fields.
     known = tuple(parent.model.model_fields) if parent.model is not None else ()
-    hint = nearest(str(detail["loc"][-1]), known) or _elsewhere(str(detail["loc"][-1]))
+    hint = nearest(str(detail["loc"][-1]), known) or _elsewhere(str(detail["loc"][-1]), field.root)
     return "an unknown field", f"one of {', '.join(known)}" if known else "a known field", hint
 
 
-def _elsewhere(name: str) -> str:
+def _elsewhere(name: str, root: type[SpecModel]) -> str:
     """Return in which part of a scenario a field of this or a similar name belongs, "" if in none."""
     places: dict[str, str] = {}
-    for place, other in iter_fields():
+    for place, other in iter_fields(root):
         places.setdefault(other, place or "the top level")
     if name in places:
         return f"it belongs in {places[name]}".replace("in the top", "at the top")
@@ -214,7 +223,9 @@ def _kind(detail: ErrorDetails, field: FieldType) -> Words:
 def _guess_kind(value: Mapping[str, Any], field: FieldType) -> str:
     """Return the kind whose fields hold most of those given, "" if none fits."""
     by_kind = {
-        kind: tuple(sub.model.model_fields) if (sub := field_type((*field.path, kind))).model else ()
+        kind: tuple(sub.model.model_fields)
+        if (sub := field_type((*field.path, kind), field.root)).model
+        else ()
         for kind in options(field)
     }
     shared = {kind: len(set(value) & set(names)) for kind, names in by_kind.items()}

@@ -10,14 +10,17 @@ from dcsim.spec.checkpoints import CheckpointSpec, checkpoint_issues
 from dcsim.spec.cluster import AcceleratorSpec, ClusterSpec
 from dcsim.spec.colocation import ColocationSpec
 from dcsim.spec.cooling import ConstantWeatherSpec, CoolingSpec, WeatherSpec
+from dcsim.spec.embodied import EmbodiedSpec
 from dcsim.spec.grid import GridSpec
 from dcsim.spec.model import FieldError, FieldIssue, SpecModel
 from dcsim.spec.names import nearest, refuse_alike
 from dcsim.spec.network import NetworkSpec
+from dcsim.spec.onsite import OnsiteSpec
 from dcsim.spec.policy import PolicySpec
 from dcsim.spec.power import PowerChainSpec
 from dcsim.spec.preemption import PreemptionSpec
 from dcsim.spec.quantities import DurationS, Name
+from dcsim.spec.room import RoomSpec
 from dcsim.spec.storage import StorageSpec
 from dcsim.spec.tenant import TenantSpec
 from dcsim.spec.workload import GeneratedWorkloadSpec, WorkloadSpec
@@ -63,10 +66,16 @@ class Scenario(SpecModel):
     """From the meter to the servers."""
     cooling: CoolingSpec = CoolingSpec()
     """What removes the heat."""
+    room: RoomSpec | None = None
+    """How the air of the hall mixes; None: every server breathes supply air."""
     weather: WeatherSpec = ConstantWeatherSpec()
     """Outdoors."""
     grid: GridSpec = GridSpec()
     """Carbon intensity and price of the energy."""
+    embodied: EmbodiedSpec = EmbodiedSpec()
+    """Carbon of making the servers, spread over their lives."""
+    onsite: OnsiteSpec = OnsiteSpec()
+    """Battery and solar panels behind the meter."""
     workload: WorkloadSpec
     """The jobs."""
     colocation: tuple[ColocationSpec, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from dcsim.errors import ScenarioError
-from dcsim.spec.policy import PolicyChoice, PolicySpec
+from dcsim.spec.policy import PolicyChoice, PolicySpec, rewritten
 from dcsim.spec.scenario import Scenario
 
 __all__ = ["Arm", "make_arms", "with_policies"]
@@ -15,13 +15,17 @@ __all__ = ["Arm", "make_arms", "with_policies"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Arm:
-    """One choice of placement, energy and ordering policy, by registry name."""
+    """One choice of placement, energy and ordering policy, by registry name, and of those of the hall."""
 
     placement: str
     energy: str
     ordering: str
     shows_ordering: bool = False
     """Whether the name must tell orderings apart."""
+    cooling: str = ""
+    """Policy of the cooling's set points; "": the scenario's own."""
+    battery: str = ""
+    """Policy of the battery; "": the scenario's own."""
 
     @property
     def name(self) -> str:
@@ -30,8 +34,8 @@ class Arm:
         >>> Arm("spread", "none", "fifo").name
         'spread__none'
         """
-        parts = (self.placement, self.energy) + ((self.ordering,) if self.shows_ordering else ())
-        return "__".join(parts)
+        parts = [self.placement, self.energy, self.ordering if self.shows_ordering else ""]
+        return "__".join(part for part in (*parts, self.cooling, self.battery) if part)
 
     @property
     def label(self) -> str:
@@ -44,9 +48,20 @@ class Arm:
 
 
 def make_arms(
-    placements: Sequence[str], energies: Sequence[str], orderings: Sequence[str]
+    placements: Sequence[str],
+    energies: Sequence[str],
+    orderings: Sequence[str],
+    coolings: Sequence[str] = (),
+    batteries: Sequence[str] = (),
 ) -> tuple[Arm, ...]:
     """Return the product of the policies given, in the order given.
+
+    Args:
+        placements: names, at least one.
+        energies: names, at least one; combined ones joined by "+".
+        orderings: names, at least one.
+        coolings: names; none: the scenario's own.
+        batteries: names; none: the scenario's own.
 
     Raises:
         ScenarioError: a list is empty or names a policy twice.
@@ -60,8 +75,15 @@ def make_arms(
         repeated = sorted({name for name in names if list(names).count(name) > 1})
         if repeated:
             raise ScenarioError(f"{kind} policy named twice: {', '.join(repeated)}")
+    for kind, names in (("cooling", coolings), ("battery", batteries)):
+        repeated = sorted({name for name in names if list(names).count(name) > 1})
+        if repeated:
+            raise ScenarioError(f"{kind} policy named twice: {', '.join(repeated)}")
     several = len(orderings) > 1
-    return tuple(Arm(p, e, o, several) for o, p, e in product(orderings, placements, energies))
+    hall = list(product(coolings or ("",), batteries or ("",)))
+    return tuple(
+        Arm(p, e, o, several, *rest) for o, p, e, rest in product(orderings, placements, energies, hall)
+    )
 
 
 def with_policies(scenario: Scenario, arm: Arm) -> Scenario:
@@ -70,12 +92,8 @@ def with_policies(scenario: Scenario, arm: Arm) -> Scenario:
     Parameters written in the scenario hold for the policy they were written for; other policies
     take their defaults.
     """
-    chosen = {
-        kind: _choice(getattr(scenario.policies, kind), getattr(arm, kind))
-        for kind in ("ordering", "placement", "energy")
-    }
+    chosen = {}
+    for kind in PolicySpec.model_fields:
+        written: PolicyChoice = getattr(scenario.policies, kind)
+        chosen[kind] = rewritten(written, getattr(arm, kind, "") or written.name)
     return scenario.model_copy(update={"policies": PolicySpec(**chosen)})
-
-
-def _choice(written: PolicyChoice, name: str) -> PolicyChoice:
-    return written if written.name == name else PolicyChoice(name=name)

@@ -169,4 +169,6 @@ def replay_command(cell: Cell, scenario_path: Path | None) -> str:
         return f"dcsim.simulate(scenario, seed={cell.seed})  # with the policies of {cell.arm.name}"
     words = ["dcsim", "run", str(scenario_path), "--ordering", cell.arm.ordering]
     words += ["--placement", cell.arm.placement, "--energy", cell.arm.energy]
+    for option, name in (("--cooling", cell.arm.cooling), ("--battery", cell.arm.battery)):
+        words += [option, name] if name else []
     return shlex.join([*words, "--seed", str(cell.seed), "--out", f"{cell.folder}-again"])

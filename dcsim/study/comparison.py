@@ -72,6 +72,8 @@ def compare(
     placements: Sequence[str],
     energies: Sequence[str],
     orderings: Sequence[str] = (),
+    coolings: Sequence[str] = (),
+    batteries: Sequence[str] = (),
     seeds: Sequence[int],
     out: Path,
     baseline: str | None = None,
@@ -92,6 +94,8 @@ def compare(
         placements: policy names.
         energies: policy names, crossed with the placements to make the arms.
         orderings: policy names, also crossed; none: the scenario's own.
+        coolings: policy names, also crossed; none: the scenario's own.
+        batteries: policy names, also crossed; none: the scenario's own.
         seeds: the same for every arm.
         out: folder of the study, made if absent.
         baseline: name of the arm that others are compared with ("first_fit__none"); None: the first.
@@ -110,7 +114,8 @@ def compare(
         MissingExtraError: the executor needs a package that is not installed.
     """
     scenario, base_dir, path = _unpacked(loaded)
-    arms = make_arms(placements, energies, orderings or (scenario.policies.ordering.name,))
+    ordered = orderings or (scenario.policies.ordering.name,)
+    arms = make_arms(placements, energies, ordered, coolings, batteries)
     reference, run_all = _baseline(arms, baseline), _executor(executor)
     _check_seeds(seeds)
     if simulate is None:

@@ -52,15 +52,16 @@ def write_tables(study: Study) -> Path:
         ResultError: the disk is full, read-only or failing.
     """
     path = study.path / SUMMARY_CSV
-    several = any(arm.shows_ordering for arm in study.arms)
+    several = any(arm.shows_ordering or arm.cooling or arm.battery for arm in study.arms)
     orderings = {arm.name: arm.ordering for arm in study.arms} if several else None
     write_atomically(path, summary_csv(study.rows, orderings))
     if several:
         arms = {arm.name: arm for arm in study.arms}
+        kinds = ["ordering", "placement", "energy"]
+        kinds += [kind for kind in ("cooling", "battery") if any(getattr(arm, kind) for arm in study.arms)]
         rows = (
-            [row.arm, arms[row.arm].ordering, arms[row.arm].placement, arms[row.arm].energy, str(row.seed)]
-            for row in study.rows
+            [row.arm, *(getattr(arms[row.arm], kind) for kind in kinds), str(row.seed)] for row in study.rows
         )
-        header = ["arm", "ordering", "placement", "energy", "seed"]
+        header = ["arm", *kinds, "seed"]
         write_atomically(study.path / ARMS_CSV, _csv(header, rows))
     return path

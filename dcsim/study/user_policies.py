@@ -6,20 +6,18 @@ import hashlib
 import inspect
 from collections.abc import Iterable, Sequence
 
-from dcsim.policies.registry import PolicyClass, known_policies, make_policy, register
+from dcsim.policies.registry import POLICY_KINDS, PolicyClass, known_policies, make_policy, register
 from dcsim.spec.scenario import Scenario
 from dcsim.study.arms import Arm, with_policies
 
 __all__ = ["check_policies", "ensure_registered", "source_hashes", "user_policies"]
-
-_KINDS = ("ordering", "placement", "energy")
 
 
 def user_policies() -> tuple[PolicyClass, ...]:
     """Return the registered policy classes that are not dcsim's own, sorted by kind and name."""
     return tuple(
         policy
-        for kind in _KINDS
+        for kind in POLICY_KINDS
         for _, policy in sorted(known_policies(kind).items())
         if not policy.__module__.startswith("dcsim.policies.")
     )
@@ -42,7 +40,7 @@ def _source(policy: PolicyClass) -> str:
 
 def ensure_registered(policies: Iterable[PolicyClass]) -> None:
     """Register, in a worker, the policies that the main process knows; known names are left alone."""
-    known = {name for kind in _KINDS for name in known_policies(kind)}
+    known = {name for kind in POLICY_KINDS for name in known_policies(kind)}
     for policy in policies:
         if policy.name not in known:
             register(policy)
@@ -56,6 +54,6 @@ def check_policies(scenario: Scenario, arms: Sequence[Arm]) -> None:
     """
     for arm in arms:
         policies = with_policies(scenario, arm).policies
-        for kind in _KINDS:
+        for kind in POLICY_KINDS:
             choice = getattr(policies, kind)
             make_policy(kind, choice.name, choice.parameters)

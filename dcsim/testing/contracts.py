@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +20,22 @@ from hypothesis import strategies as st
 
 from dcsim.policies.base import DecidingPolicy, EnergyPolicy, OrderingPolicy, PlacementPolicy
 from dcsim.policies.views import ClusterView, JobsView, Placement, PlacementRequest
+from dcsim.testing.column_checks import (
+    check_column,
+    check_repeats,
+    check_rows,
+    check_tenants,
+    check_untouched,
+)
 from dcsim.testing.deciding_contract import DecidingContract
+from dcsim.testing.energy_contract import EnergyContract
 from dcsim.testing.isolation import (
-    same_jobs_view,
     same_view,
     sample_jobs_view,
     sample_problems,
 )
 from dcsim.testing.promises import ContractError, Promises, require
-from dcsim.testing.strategies import cluster_views, grid_views, job_views, jobs_views, placement_requests
+from dcsim.testing.strategies import cluster_views, jobs_views, placement_requests
 from dcsim.testing.timing import decision_time_s
 from dcsim.testing.whole_run import check_names_do_not_matter, check_whole_run
 
@@ -49,14 +55,6 @@ Problem = tuple[ClusterView, PlacementRequest]
 def _problems(draw: st.DrawFn) -> Problem:
     view = draw(cluster_views())
     return view, draw(placement_requests(view))
-
-
-def _columns(view: JobsView, choose: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> JobsView:
-    """Return a view of chosen rows, not writeable."""
-    chosen = [choose(getattr(view, name)) for name in JobsView.__slots__]
-    for column in chosen:
-        column.flags.writeable = False
-    return JobsView(*chosen)
 
 
 class PlacementContract(Promises):
@@ -197,11 +195,11 @@ class OrderingContract(Promises):
 
     def test_keys_are_numbers_one_a_job(self) -> None:
         """Keys (N,), finite."""
-        self._for_all(lambda jobs: _check_column(self._keys(jobs), len(jobs), -math.inf), jobs_views())
+        self._for_all(lambda jobs: check_column(self._keys(jobs), len(jobs), -math.inf), jobs_views())
 
     def test_same_question_same_answer(self) -> None:
         """The same view twice, and a pickled copy of it, get the same keys."""
-        self._for_all(lambda jobs: _check_repeats(self._keys, jobs), jobs_views())
+        self._for_all(lambda jobs: check_repeats(self._keys, jobs), jobs_views())
 
     def test_answer_does_not_depend_on_the_hash_seed(self) -> None:
         """New processes with PYTHONHASHSEED 0 and 1 order alike."""
@@ -209,7 +207,7 @@ class OrderingContract(Promises):
 
     def test_view_is_left_untouched(self) -> None:
         """The view is not changed, nor made writeable."""
-        self._for_all(lambda jobs: _check_untouched(self._keys, jobs), jobs_views())
+        self._for_all(lambda jobs: check_untouched(self._keys, jobs), jobs_views())
 
     def test_no_state_is_kept(self) -> None:
         """Answers depend on the question alone, not on earlier ones."""
@@ -218,11 +216,11 @@ class OrderingContract(Promises):
 
     def test_a_key_depends_on_its_own_job_only(self) -> None:
         """Leaving out other jobs, later ones above all, changes no key: nothing looks ahead."""
-        self._for_all(lambda jobs: _check_rows(self._keys, jobs), jobs_views(min_jobs=1))
+        self._for_all(lambda jobs: check_rows(self._keys, jobs), jobs_views(min_jobs=1))
 
     def test_tenant_numbers_are_only_names(self) -> None:
         """Other numbers for the same tenants change no order."""
-        self._for_all(lambda jobs: _check_tenants(self._keys, jobs), jobs_views(min_jobs=2))
+        self._for_all(lambda jobs: check_tenants(self._keys, jobs), jobs_views(min_jobs=2))
 
     def test_decides_in_time(self) -> None:
         """The keys of 10,000 jobs within `max_decision_s`."""
@@ -237,128 +235,6 @@ class OrderingContract(Promises):
     def test_names_do_not_matter(self) -> None:
         """Other names for racks, jobs and tenants change no number of a run."""
         self._for_all(check_names_do_not_matter(ordering=self.make_policy), st.data(), self.runs)
-
-
-class EnergyContract(Promises):
-    """The promises of an energy policy."""
-
-    def _caps(self, jobs: JobsView) -> npt.NDArray[np.float64]:
-        return np.asarray(self.make_policy().power_cap_fractions(jobs))
-
-    def test_caps_are_fractions_one_a_job(self) -> None:
-        """Caps (N,) in (0, 1]."""
-        self._for_all(lambda jobs: _check_column(self._caps(jobs), len(jobs), 0.0, 1.0), jobs_views())
-
-    def test_a_job_becomes_eligible_within_its_slack(self) -> None:
-        """The earliest start lies in [submit, submit + slack]; the same job gets the same answer."""
-
-        def check(question: tuple[Any, Any]) -> None:
-            job, grid = question
-            at_s = self.make_policy().eligible_s(job, grid)
-            require(
-                job.submit_s <= at_s <= job.submit_s + job.slack_s,
-                f"eligible at {at_s} s, submitted at {job.submit_s} s with {job.slack_s} s of slack",
-            )
-            again_s = self.make_policy().eligible_s(job, grid)
-            require(again_s == at_s, f"eligible at {at_s} s, then at {again_s} s")
-
-        self._for_all(check, st.tuples(job_views(), grid_views()))
-
-    def test_sleep_comes_after_a_duration_or_never(self) -> None:
-        """`sleep_after_s` is None or a finite number of seconds, >= 0."""
-        after_s = self.make_policy().sleep_after_s()
-        require(after_s is None or 0.0 <= after_s < math.inf, f"sleep after {after_s} s")
-
-    def test_same_question_same_answer(self) -> None:
-        """The same view twice, and a pickled copy of it, get the same caps."""
-        self._for_all(lambda jobs: _check_repeats(self._caps, jobs), jobs_views())
-
-    def test_answer_does_not_depend_on_the_hash_seed(self) -> None:
-        """New processes with PYTHONHASHSEED 0 and 1 cap alike."""
-        self._ignores_hash_seed("power_cap_fractions", [(sample_jobs_view(30),)])
-
-    def test_view_is_left_untouched(self) -> None:
-        """The view is not changed, nor made writeable."""
-        self._for_all(lambda jobs: _check_untouched(self._caps, jobs), jobs_views())
-
-    def test_no_state_is_kept(self) -> None:
-        """Answers depend on the question alone, not on earlier ones."""
-        views = [sample_jobs_view(count) for count in (0, 1, 7, 7, 30)]
-        self._keeps_no_state(
-            lambda policy, jobs: np.asarray(policy.power_cap_fractions(jobs)).tolist(), views
-        )
-
-    def test_a_cap_depends_on_its_own_job_only(self) -> None:
-        """Leaving out other jobs, later ones above all, changes no cap: nothing looks ahead."""
-        self._for_all(lambda jobs: _check_rows(self._caps, jobs), jobs_views(min_jobs=1))
-
-    def test_tenant_numbers_are_only_names(self) -> None:
-        """Other numbers for the same tenants change no cap."""
-        self._for_all(lambda jobs: _check_tenants(self._caps, jobs), jobs_views(min_jobs=2))
-
-    def test_decides_in_time(self) -> None:
-        """The caps of 10,000 jobs within `max_decision_s`."""
-        jobs, policy = sample_jobs_view(10_000), self.make_policy()
-        taken_s = decision_time_s(lambda: policy.power_cap_fractions(jobs), self.max_decision_s)
-        require(taken_s <= self.max_decision_s, f"{taken_s:.3g} s for the caps of 10,000 jobs")
-
-    def test_whole_runs_complete(self) -> None:
-        """Random clusters and jobs run to the end with all guards on, twice alike."""
-        self._for_all(check_whole_run(energy=self.make_policy), st.data(), self.runs)
-
-    def test_names_do_not_matter(self) -> None:
-        """Other names for racks, jobs and tenants change no number of a run."""
-        self._for_all(check_names_do_not_matter(energy=self.make_policy), st.data(), self.runs)
-
-
-Columns = Callable[[JobsView], npt.NDArray[np.float64]]
-
-
-def _check_column(values: npt.NDArray[np.float64], count: int, above: float, most: float = math.inf) -> None:
-    require(values.shape == (count,), f"shape {values.shape}, expected ({count},)")
-    require(np.issubdtype(values.dtype, np.number), f"values of type {values.dtype}, expected numbers")
-    inside = np.isfinite(values) & (values > above) & (values <= most)
-    require(inside.all(), f"{values.tolist()}: expected finite numbers in ({above}, {most}]")
-
-
-def _check_repeats(ask: Columns, jobs: JobsView) -> None:
-    first, second = ask(jobs).tolist(), ask(jobs).tolist()
-    copied = ask(pickle.loads(pickle.dumps(jobs))).tolist()  # noqa: S301  made here
-    require(first == second == copied, f"{first}, then {second}, then {copied} on a copy")
-
-
-def _check_untouched(ask: Columns, jobs: JobsView) -> None:
-    before = pickle.loads(pickle.dumps(jobs))  # noqa: S301  made here
-    try:
-        ask(jobs)
-    except ValueError as error:
-        require("read-only" not in str(error), f"the policy writes to the view: {error}")
-        raise
-    require(same_jobs_view(jobs, before), "the policy changed the view")
-
-
-def _rows(rows: slice, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return column[rows].copy()
-
-
-def _check_rows(ask: Columns, jobs: JobsView) -> None:
-    whole = ask(jobs)
-    for rows in (slice(0, (len(jobs) + 1) // 2), slice(0, None, 2), slice(len(jobs) - 1, None)):
-        part = ask(_columns(jobs, partial(_rows, rows)))
-        require(
-            part.tolist() == whole[rows].tolist(),
-            f"{whole[rows].tolist()} among all jobs, {part.tolist()} without the others",
-        )
-
-
-def _check_tenants(ask: Columns, jobs: JobsView) -> None:
-    other = _columns(jobs, np.copy)
-    tenant = 3 - jobs.tenant
-    tenant.flags.writeable = False
-    columns = {name: getattr(other, name) for name in JobsView.__slots__} | {"tenant": tenant}
-    one, two = ask(jobs), ask(JobsView(**columns))
-    order = [np.lexsort((np.arange(len(jobs)), values)).tolist() for values in (one, two)]
-    require(order[0] == order[1], f"order {order[0]} becomes {order[1]} when tenants are numbered anew")
 
 
 _BY_KIND: tuple[tuple[type, type[Promises]], ...] = (

@@ -21,7 +21,7 @@ from dcsim.testing.strategies import active_jobs, jobs_views
 from dcsim.testing.timing import decision_time_s
 from dcsim.testing.whole_run import check_names_do_not_matter, check_whole_run
 
-__all__ = ["DecidingContract"]
+__all__ = ["DecidingContract", "strangers"]
 
 Question = tuple[JobsView, ActiveJobs]
 
@@ -63,7 +63,10 @@ class DecidingContract(Promises):
 
         def check(asked: Question) -> None:
             jobs, active = asked
-            one, other = _said(self._decide(asked)), _said(self._decide((_strangers(jobs, active), active)))
+            one, other = (
+                _said(self._decide(asked)),
+                _said(self._decide((strangers(jobs, active.row), active))),
+            )
             require(one == other, f"{one}, and {other} when only jobs that are not there are others")
 
         self._for_all(check, _questions(self.make_policy()))
@@ -142,10 +145,10 @@ def _check_form(asked: Question, decision: Decision) -> None:
     require(not math.isnan(decision.again_s), "the next decision at NaN s")
 
 
-def _strangers(jobs: JobsView, active: ActiveJobs) -> JobsView:
-    """Return the columns with others where a job is not active, not writeable."""
+def strangers(jobs: JobsView, row: npt.NDArray[np.int64]) -> JobsView:
+    """Return the columns with others where a job is not among some rows (K,), not writeable."""
     there = np.zeros(len(jobs), dtype=bool)
-    there[active.row] = True
+    there[row] = True
     columns: dict[str, npt.NDArray[Any]] = {}
     for name in JobsView.__slots__:
         column = getattr(jobs, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -15,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.policies.active import ActiveJobs, TenantsView
-from dcsim.policies.views import ClusterView, JobsView, PlacementRequest
+from dcsim.policies.power_view import IdleView, PowerView
+from dcsim.policies.views import ClusterView, GridView, JobsView, PlacementRequest
 from dcsim.rng import stream
 from dcsim.testing.strategies.active import LinearProgress
-from dcsim.testing.strategies.views import make_cluster_view
+from dcsim.testing.strategies.power import make_power_view
+from dcsim.testing.strategies.views import make_cluster_view, make_grid_view
 
 __all__ = [
     "answers_under_hash_seeds",
@@ -27,7 +30,10 @@ __all__ = [
     "same_jobs_view",
     "same_view",
     "sample_active_jobs",
+    "sample_grid_view",
+    "sample_idle_view",
     "sample_jobs_view",
+    "sample_power_view",
     "sample_problems",
 ]
 
@@ -138,6 +144,54 @@ def sample_active_jobs(
         tenants=TenantsView(weight, guaranteed),
         steps_per_s=LinearProgress((1.0,), (int(total[0]),)),
     )
+
+
+def sample_power_view(jobs: JobsView, count: int) -> PowerView:
+    """Return a fixed view in which up to `count` of `jobs` with accelerators compute, over the budget they have.
+
+    >>> len(sample_power_view(sample_jobs_view(50), 10))
+    10
+    """
+    draw = stream(0, "testing", "power", len(jobs), count)
+    rows = np.flatnonzero(jobs.accelerators > 0)[:count]
+    width = jobs.accelerators[rows]
+    peak_w = draw.choice([250.0, 400.0, 700.0], len(rows)) * width
+    return make_power_view(
+        peak_w.tolist(),
+        alpha=draw.choice([0.2, 0.4, 0.6], len(rows)).tolist(),
+        beta=draw.uniform(1.0, 6.0, len(rows)).tolist(),
+        exchange=draw.choice([0.0, 0.2], len(rows)).tolist(),
+        progress_fraction=draw.choice([1.0, 0.7], len(rows)).tolist(),
+        width=width.tolist(),
+        row=rows.tolist(),
+        rack=(np.arange(len(rows)) % 3).tolist(),
+        others_w=1000.0,
+        budget_w=1000.0 + 0.8 * float(peak_w.sum()),
+        rack_budget_w=[math.inf, 500.0 + 0.2 * float(peak_w.sum()), math.inf],
+        now_s=float(jobs.submit_s[rows].max(initial=0.0)),
+    )
+
+
+def sample_grid_view(now_s: float) -> GridView:
+    """Return a fixed forecast of a day.
+
+    >>> sample_grid_view(0.0).carbon_kg_per_j > 0.0
+    True
+    """
+    hours = np.arange(24.0)
+    carbon = (300.0 + 200.0 * np.sin(hours)) / 3.6e9
+    return make_grid_view(carbon.tolist(), (0.1 + 0.05 * np.cos(hours)).tolist(), now_s=now_s)
+
+
+def sample_idle_view(count: int) -> IdleView:
+    """Return fixed idle servers, and `count` jobs that came so far.
+
+    >>> sample_idle_view(5).servers
+    100
+    """
+    jobs = sample_jobs_view(count)
+    now_s = float(jobs.submit_s.max(initial=0.0)) + 60.0
+    return IdleView(now_s, 20, 30, 120.0, 100, jobs.submit_s, jobs.accelerators, 8.0)
 
 
 def same_view(

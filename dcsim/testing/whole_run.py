@@ -13,6 +13,8 @@ from dcsim.policies import EnergyPolicy, OrderingPolicy, PlacementPolicy, make_p
 from dcsim.results.run_result import RunResult
 from dcsim.simulation import Policies, simulate
 from dcsim.spec.cluster import ClusterSpec
+from dcsim.spec.power import PowerChainSpec
+from dcsim.spec.room import AislesSpec, RoomSpec
 from dcsim.spec.scenario import Scenario
 from dcsim.spec.workload import GeneratedWorkloadSpec, JobKindSpec
 from dcsim.testing.strategies import clusters, grids, job_tables, weathers
@@ -43,6 +45,24 @@ def _policies(ordering: Factory | None, placement: Factory | None, energy: Facto
     )
 
 
+def _room(placement: Factory | None) -> RoomSpec | None:
+    """Return a room for a placement policy that needs one."""
+    needs_one = placement is not None and cast("PlacementPolicy", placement()).knows_heat
+    return RoomSpec(layout=AislesSpec(recirculation_fraction=0.05)) if needs_one else None
+
+
+def _power(energy: EnergyPolicy | None) -> st.SearchStrategy[PowerChainSpec]:
+    """Draw a budget, and how long caps take, for an energy policy that changes caps."""
+    if energy is None or not energy.recaps:
+        return st.just(PowerChainSpec())
+    return st.builds(
+        PowerChainSpec,
+        budget_w=st.sampled_from((None, 500.0, 5e3, 2e4)),
+        cap_latency_s=st.sampled_from((0.0, 5.0)),
+        telemetry_interval_s=st.sampled_from((0.0, 2.0)),
+    )
+
+
 def check_whole_run(
     *, ordering: Factory | None = None, placement: Factory | None = None, energy: Factory | None = None
 ) -> Callable[[st.DataObject], None]:
@@ -57,9 +77,15 @@ def check_whole_run(
     def check(data: st.DataObject) -> None:
         cluster = data.draw(clusters(max_servers=4), label="cluster")
         # Whoever orders jobs has to cope with all that can be said of them.
-        jobs = data.draw(job_tables(cluster, max_slack_s=20, rules=ordering is not None), label="jobs")
+        saver = cast("EnergyPolicy", energy()) if energy else None
+        rules = ordering is not None or (saver is not None and saver.scales)
+        jobs = data.draw(job_tables(cluster, max_slack_s=20, rules=rules), label="jobs")
         scenario = scenario_of(
-            cluster, grid=data.draw(grids(constant=True)), weather=data.draw(weathers(constant=True))
+            cluster,
+            grid=data.draw(grids(constant=True)),
+            weather=data.draw(weathers(constant=True)),
+            room=_room(placement),
+            power=data.draw(_power(saver), label="power"),
         )
         first, second = (
             simulate(scenario, jobs=jobs, guards=True, policies=_policies(ordering, placement, energy))
@@ -87,7 +113,10 @@ def check_names_do_not_matter(
         jobs = data.draw(job_tables(cluster, min_jobs=1), label="jobs")
         one, two = (
             simulate(
-                scenario_of(hall), jobs=table, guards=True, policies=_policies(ordering, placement, energy)
+                scenario_of(hall, room=_room(placement)),
+                jobs=table,
+                guards=True,
+                policies=_policies(ordering, placement, energy),
             )
             for hall, table in ((cluster, jobs), (_renamed_racks(cluster), _renamed_jobs(jobs)))
         )

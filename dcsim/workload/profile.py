@@ -143,6 +143,14 @@ class EnergyMeasurement(_Part):
     energy_per_step_j: float | None
     method: str
     """E.g. "RAPL package", "NVML", or "not measured: no RAPL or NVML counter is readable"."""
+    power_w: float | None = Field(default=None, gt=0)
+    """Mean draw of one device while it computes, without a power cap [W]; None: not measured."""
+
+    @model_serializer(mode="wrap")
+    def _without_power(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a power that was not measured, so that a profile without it keeps its bytes and its hash."""
+        record: dict[str, Any] = handler(self)
+        return {name: value for name, value in record.items() if name != "power_w" or value is not None}
 
 
 class Provenance(_Part):

@@ -27,6 +27,7 @@ def file_spec(**changes: object) -> FileSeriesSpec:
         "time_column": "time",
         "value_column": "ci",
         "unit": "gCO2e/kWh",
+        "beyond_end": "repeat",
     }
     return FileSeriesSpec.model_validate(fields | changes)
 
@@ -47,8 +48,8 @@ def write(tmp_path: Path) -> WriteCsv:
     return write_rows
 
 
-def hours(first: datetime, count: int) -> list[str]:
-    return [f"{(first + timedelta(hours=h)).isoformat()},{h}" for h in range(count)]
+def hours(first: datetime, count: int, each: float = 1.0) -> list[str]:
+    return [f"{(first + timedelta(hours=h)).isoformat()},{h * each}" for h in range(count)]
 
 
 def test_constants() -> None:
@@ -107,20 +108,20 @@ def test_repeat_wraps_and_refuse_does_not(write: WriteCsv) -> None:
 
 
 def test_a_start_outside_the_file_is_read_at_the_same_hour_of_its_year(write: WriteCsv) -> None:
-    folder = write(*hours(datetime(2023, 1, 1, tzinfo=UTC), 8760))
+    folder = write(*hours(datetime(2023, 1, 1, tzinfo=UTC), 8760, 0.1))
     start = datetime(2031, 7, 4, 5, tzinfo=UTC)
     grid = build_grid(GridSpec(start=start, carbon=file_spec()), folder)
     hour = (datetime(2023, 7, 4, 5, tzinfo=UTC) - datetime(2023, 1, 1, tzinfo=UTC)).total_seconds() / HOUR
-    assert float(grid.carbon.at(0.0)) / G_PER_KWH == pytest.approx(hour)
+    assert float(grid.carbon.at(0.0)) / G_PER_KWH == pytest.approx(0.1 * hour)
     assert "read from 2023-07-04T05:00:00+00:00 on" in grid.notes[0]
     with pytest.raises(SeriesError, match="a start in the file's span"):
         build_grid(GridSpec(start=start, carbon=file_spec(beyond_end="refuse")), folder)
 
 
 def test_29_february_is_read_as_28_in_a_common_year(write: WriteCsv) -> None:
-    folder = write(*hours(datetime(2023, 1, 1, tzinfo=UTC), 8760))
+    folder = write(*hours(datetime(2023, 1, 1, tzinfo=UTC), 8760, 0.1))
     grid = build_grid(GridSpec(start=datetime(2024, 2, 29, tzinfo=UTC), carbon=file_spec()), folder)
-    assert float(grid.carbon.at(0.0)) / G_PER_KWH == pytest.approx(58 * 24)
+    assert float(grid.carbon.at(0.0)) / G_PER_KWH == pytest.approx(0.1 * 58 * 24)
 
 
 @pytest.mark.parametrize(("gaps", "filled"), [("hold", [10, 10, 10, 40]), ("interpolate", [10, 20, 30, 40])])
@@ -215,10 +216,37 @@ def test_prices_may_be_negative(write: WriteCsv) -> None:
 
 
 def test_an_implausible_intensity_is_noted_with_the_likely_unit(write: WriteCsv) -> None:
-    folder = write("2023-03-01T00:00Z,400")
+    """A single hour of 4 kg/kWh in a plausible year is a doubt, no error."""
+    folder = write("2023-03-01T00:00Z,4", *(f"2023-03-01T{hour:02d}:00Z,0.3" for hour in range(1, 24)))
     start = datetime(2023, 3, 1, tzinfo=UTC)
     grid = build_grid(GridSpec(start=start, carbon=file_spec(unit="kg/kWh")), folder)
     assert "kg/MWh" in grid.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "unit", "value", "hint"),
+    [
+        ("carbon", "kg/kWh", 400, "is the unit g/kWh or kg/MWh or lb/MWh"),
+        ("carbon", "t/MWh", 400, "is the unit g/kWh or kg/MWh or lb/MWh"),
+        ("price", "USD/kWh", 60, "is the unit USD/MWh"),
+    ],
+)
+def test_values_in_an_absurd_unit_are_refused_with_the_likely_one(
+    write: WriteCsv, field: str, unit: str, value: float, hint: str
+) -> None:
+    folder = write(f"2023-03-01T00:00Z,{value}")
+    spec = GridSpec.model_validate({"start": "2023-03-01T00:00:00Z", field: file_spec(unit=unit)})
+    with pytest.raises(SeriesError, match=hint):
+        build_grid(spec, folder)
+
+
+@pytest.mark.parametrize(("field", "unit", "value"), [("carbon", "g/kWh", 0.4), ("price", "USD/MWh", 0.06)])
+def test_values_far_too_small_are_noted(write: WriteCsv, field: str, unit: str, value: float) -> None:
+    """0.4 kg/kWh and 0.06 USD/kWh, with the wrong unit said."""
+    folder = write(f"2023-03-01T00:00Z,{value}")
+    spec = GridSpec.model_validate({"start": "2023-03-01T00:00:00Z", field: file_spec(unit=unit)})
+    (note,) = build_grid(spec, folder).notes
+    assert "far below any real grid; is the unit " in note
 
 
 @pytest.mark.parametrize("zone", ["DE-LU", "SG", "US-CAL-CISO", "US-TEX-ERCO"])

@@ -1,71 +1,26 @@
-"""Power: cap curves against measurements, Fan's server curve, the conversion chain."""
+"""Power: Fan's server curve, the conversion chain."""
 
 from __future__ import annotations
 
-import csv
-from collections import defaultdict
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcsim.facility.catalogue_data import MEASURED_CURVES
 from dcsim.facility.power import (
     build_chain,
     chain_input_w,
     chain_losses_w,
     constant_efficiency_input_w,
-    power_at_speed,
     server_cpu_power_w,
-    speed_under_cap,
     stage_input_w,
     stage_loss_w,
 )
 from dcsim.spec.power import PowerChainSpec, PowerStageSpec
 
 losses = st.floats(0.0, 0.1)
-
-
-@pytest.mark.parametrize("device", MEASURED_CURVES)
-def test_cap_curve_is_its_own_inverse(device: str) -> None:
-    alpha, beta, _ = MEASURED_CURVES[device]
-    caps = np.linspace(alpha + 0.02, 1.0, 50)
-    speeds = speed_under_cap(caps, alpha, beta)
-    np.testing.assert_allclose(power_at_speed(speeds, alpha, beta), caps, rtol=1e-12)
-    assert np.all(np.diff(speeds) > 0.0)
-    # A cap of at least 75 % costs less speed than power: why capping saves energy.
-    assert np.all(speeds[caps >= 0.75] >= caps[caps >= 0.75])
-    assert speed_under_cap(1.7, alpha, beta) == 1.0
-
-
-@pytest.mark.parametrize("cap", [0.418, 0.2, 0.0, -1.0, float("nan")])
-def test_a_cap_that_no_clock_can_hold_is_refused(cap: float) -> None:
-    with pytest.raises(ValueError, match="expected more than the floor"):
-        speed_under_cap([0.9, cap], 0.418, 5.79)
-
-
-@pytest.mark.oracle
-@pytest.mark.parametrize(("device", "file", "target"), [("V100", "v100", 0.027), ("A40", "a40", 0.061)])
-def test_cap_curves_meet_zeus_measurements(shared_data: Path, device: str, file: str, target: float) -> None:
-    """Speed and power relative to the highest limit, for every (network, batch, optimizer) of Zeus."""
-    alpha, beta, _ = MEASURED_CURVES[device]
-    groups = defaultdict(list)
-    with (shared_data / "gpu_power" / f"zeus__summary_power_{file}.csv").open() as handle:
-        for row in csv.DictReader(handle):
-            key = (row["dataset"], row["network"], row["batch_size"], row["optimizer"])
-            groups[key].append([float(row[k]) for k in ("power_limit", "time_per_epoch", "average_power")])
-    errors = []
-    for rows in groups.values():
-        table = np.array(sorted(rows))
-        power, speed = table[:, 2] / table[-1, 2], table[-1, 1] / table[:, 1]
-        held = power > alpha + 0.01
-        errors += list(np.abs(speed_under_cap(power[held], alpha, beta) - speed[held]))
-    error = float(np.mean(errors))
-    print(f"{device} speed MAE {error:.4f}, target {target:.3f}")
-    assert error <= 1.25 * target
 
 
 def test_server_power_follows_fan_2007() -> None:

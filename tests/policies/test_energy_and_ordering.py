@@ -22,7 +22,7 @@ def _grid(*grams):
         value=np.array(grams, dtype=np.float64) / 3.6e9,
         repeat_s=len(grams) * HOUR_S,
     )
-    return GridView(0.0, series.mean, series.mean, series.breakpoints)
+    return GridView(0.0, series.mean, series.mean, series.breakpoints, series.breakpoints)
 
 
 def _job(submit_s=0.0, duration_s=HOUR_S, slack_s=10 * HOUR_S):

@@ -6,6 +6,7 @@ from dcsim.policies.placement import WorstFit
 from dcsim.policies.placement_fgd import FragmentationGradient
 from dcsim.policies.placement_random import RandomFit
 from dcsim.policies.placement_scores import BestFitVector, DotProduct, GpuClustering, GpuPacking
+from dcsim.policies.placement_thermal import CoolestInlet, LeastRecirculation, MinimalHottest
 from dcsim.policies.placement_topology import Consolidated, TopologyAware
 from dcsim.policies.placement_types import FastestFirst, LeastContended
 from dcsim.testing import PolicyContract
@@ -53,3 +54,15 @@ class TestFastestFirst(PolicyContract):
 
 class TestLeastContended(PolicyContract):
     policy = LeastContended
+
+
+class TestCoolestInlet(PolicyContract):
+    policy = CoolestInlet
+
+
+class TestLeastRecirculation(PolicyContract):
+    policy = LeastRecirculation
+
+
+class TestMinimalHottest(PolicyContract):
+    policy = MinimalHottest

@@ -18,6 +18,7 @@ from dcsim.testing.strategies.facilities import (
     storages,
     weathers,
 )
+from dcsim.testing.strategies.power import idle_views, make_power_view, power_views
 from dcsim.testing.strategies.scenarios import scenarios
 from dcsim.testing.strategies.views import (
     cluster_views,
@@ -25,6 +26,7 @@ from dcsim.testing.strategies.views import (
     job_views,
     jobs_views,
     make_cluster_view,
+    make_grid_view,
     placement_requests,
 )
 from dcsim.testing.strategies.workloads import (
@@ -44,14 +46,18 @@ __all__ = [
     "generated_workloads",
     "grid_views",
     "grids",
+    "idle_views",
     "job_tables",
     "job_views",
     "jobs_views",
     "loaded_profiles",
     "make_cluster_view",
+    "make_grid_view",
+    "make_power_view",
     "networks",
     "placement_requests",
     "power_chains",
+    "power_views",
     "preemptions",
     "scenarios",
     "storages",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dcsim.facility.series import StepSeries
 from dcsim.policies.views import ClusterView, FindFree, GridView, JobsView, JobView, PlacementRequest
+from dcsim.testing.strategies.heat import make_heat_view
 
 __all__ = [
     "cluster_views",
@@ -19,8 +20,28 @@ __all__ = [
     "job_views",
     "jobs_views",
     "make_cluster_view",
+    "make_grid_view",
     "placement_requests",
 ]
+
+
+def make_grid_view(
+    carbon: Sequence[float], price: Sequence[float] | None = None, *, now_s: float = 0.0
+) -> GridView:
+    """Return a perfect forecast of hourly values that repeat.
+
+    Args:
+        carbon: (H,) intensities from t = 0 on, kg/J.
+        price: (H,) prices, USD/J; None: as the intensities.
+        now_s: the instant at which the policy is asked.
+    """
+    series = [
+        StepSeries(
+            np.arange(len(values), dtype=np.float64) * 3600.0, _floats(values), repeat_s=len(values) * 3600.0
+        )
+        for values in (carbon, carbon if price is None else price)
+    ]
+    return GridView(now_s, series[0].mean, series[1].mean, series[0].breakpoints, series[1].breakpoints)
 
 
 def make_cluster_view(
@@ -72,6 +93,7 @@ def make_cluster_view(
         largest_server=int(devices.max()),
         cpu_memory_binding=cpu_memory_binding,
         find_free=cast("FindFree", spare.find),
+        heat=make_heat_view(racks, devices, whole.astype(np.int64)),
     )
 
 
@@ -224,4 +246,4 @@ def grid_views(draw: st.DrawFn, *, now_s: float = 0.0) -> GridView:
         )
         for _ in range(2)
     )
-    return GridView(now_s, carbon.mean, price.mean, carbon.breakpoints)
+    return GridView(now_s, carbon.mean, price.mean, carbon.breakpoints, price.breakpoints)

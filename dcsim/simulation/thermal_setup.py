@@ -1,0 +1,50 @@
+"""The heat of a run's hall, where its scenario has a room."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dcsim.engine import Engine
+from dcsim.facility.room_layout import build_room
+from dcsim.simulation.inputs import RunInputs
+from dcsim.simulation.rack_powers import RackPowers
+from dcsim.simulation.record import RunRecord
+from dcsim.simulation.thermal_state import ThermalState
+
+__all__ = ["thermal_state_of"]
+
+
+def thermal_state_of(
+    inputs: RunInputs, engine: Engine, record: RunRecord, racks: RackPowers | None
+) -> ThermalState | None:
+    """Return the thermal state of a run that begins, noted in its record; None without a room.
+
+    Args:
+        inputs: of the run.
+        engine: of the run.
+        record: of the run.
+        racks: of the run; None: nobody keeps up their powers.
+
+    Raises:
+        ScenarioError: the room cannot be, or servers would heat themselves up without end.
+    """
+    scenario, fleet = inputs.scenario, inputs.fleet
+    if scenario.room is None or racks is None:
+        return None
+    peaks_w = [
+        kind.spec.peak_power_w
+        + (kind.spec.accelerators * kind.accelerator.peak_power_w if kind.accelerator else 0.0)
+        for kind in fleet.types
+    ]
+    of_racks = np.bincount(fleet.rack, weights=np.array(peaks_w)[np.array(fleet.type_of)])
+    record.heat = ThermalState(
+        engine,
+        record.log,
+        fleet,
+        build_room(scenario.room, of_racks.astype(np.float64), inputs.base_dir, file=scenario.name),
+        racks,
+        racks_per_node=scenario.room.racks_per_node,
+        supply_deg_c=scenario.cooling.supply_temperature_deg_c,
+        watched=inputs.policies.placement.knows_heat,
+    )
+    return record.heat
