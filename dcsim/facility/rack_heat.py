@@ -15,17 +15,24 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.facility.room import Room
-from dcsim.facility.server_power import fan_power_w
 from dcsim.facility.servers import Fleet, ServerType
 from dcsim.facility.thermal import leakage_gain
 
-__all__ = ["HeatFeedback", "InletTemperatures", "ServerCells", "contraction", "mixed_inlets"]
+__all__ = [
+    "HeatFeedback",
+    "InletTemperatures",
+    "ServerCells",
+    "contraction",
+    "mixed_inlets",
+    "quantised_powers_w",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _STEPS_AT_MOST = 10_000
-_CLOSE = 1e-13
+_POWER_STEPS_PER_W = 2.0**22
+_CLOSE = 1e-12
 """Of a temperature: the last step of the iteration, over the largest of them."""
 
 
@@ -84,7 +91,13 @@ class HeatFeedback:
             self._static_w,
             self._devices,
         ) = columns
-        self.has_any = bool((self._full_fan_w > self._fan_w).any() or (self._leak_w_per_k > 0.0).any())
+        self._least_speed, most_speed = np.cbrt(self._fan_w), np.cbrt(self._full_fan_w)
+        self._more_speed = most_speed - self._least_speed
+        self._per_k = 1.0 / (self._fan_to - self._fan_from)
+        self._at_rest_w = self._least_speed * self._least_speed * self._least_speed
+        self._has_fans = bool((self._full_fan_w > self._fan_w).any())
+        self._leaks = bool((self._leak_w_per_k > 0.0).any())
+        self.has_any = self._has_fans or self._leaks
         """Whether anything depends on the inlet."""
 
     def extra_w(self, inlet_deg_c: Floats, awake: Floats, device_w: Floats) -> Floats:
@@ -96,18 +109,18 @@ class HeatFeedback:
             device_w: (M,) what all devices of these servers draw at the reference temperature.
         """
         inlet = inlet_deg_c[self._cells.rack]
-        fans = fan_power_w(
-            inlet,
-            power_w=self._fan_w,
-            full_power_w=self._full_fan_w,
-            reference_inlet_deg_c=self._fan_from,
-            full_inlet_deg_c=self._fan_to,
-        )
-        # T - T_ref = g (Tin + R P - T_ref) is linear in P, so the devices of a cell add up.
-        devices = awake * self._devices
-        warmer = self.gain * (devices * (inlet - self.reference_deg_c) + self.resistance_k_per_w * device_w)
-        leakage = np.maximum(self._leak_w_per_k * warmer, -devices * self._static_w)
-        return np.asarray(awake * (fans - self._fan_w) + leakage)
+        extra = np.zeros(len(inlet))
+        if self._has_fans:
+            # `server_power.fan_power_w` less its power at rest, with its cube roots taken once.
+            part = np.minimum(np.maximum((inlet - self._fan_from) * self._per_k, 0.0), 1.0)
+            speed = self._least_speed + self._more_speed * part
+            extra = awake * (speed * speed * speed - self._at_rest_w)
+        if self._leaks:
+            # T - T_ref = g (Tin + R P - T_ref) is linear in P, so the devices of a cell add up.
+            devices = awake * self._devices
+            warmer = devices * (inlet - self.reference_deg_c) + self.resistance_k_per_w * device_w
+            extra = extra + np.maximum(self._leak_w_per_k * self.gain * warmer, -devices * self._static_w)
+        return np.asarray(extra)
 
     def by_rack(self, of_cells: Floats) -> Floats:
         """Return (R,) sums of (M,) over the cells of each rack."""
@@ -121,8 +134,8 @@ class HeatFeedback:
 
         Of fans (a + (b - a) x)^3 the derivative is largest at full speed: 3 b^2 (b - a) a kelvin of their range.
         """
-        least, most = np.cbrt(self._fan_w), np.cbrt(self._full_fan_w)
-        fans = 3.0 * most * most * (most - least) / (self._fan_to - self._fan_from)
+        most = self._least_speed + self._more_speed
+        fans = 3.0 * most * most * self._more_speed * self._per_k
         leakage = self._devices * self._leak_w_per_k * self.gain
         return self.by_rack(self._cells.servers * (fans + leakage))
 
@@ -173,7 +186,7 @@ def mixed_inlets(
     flow_fraction: float,
     start_deg_c: Floats,
 ) -> InletTemperatures:
-    """Return inlets and powers that belong together, to some 1e-13 of them.
+    """Return inlets and powers that belong together, to some 1e-12 of them.
 
     Args:
         room: N nodes.
@@ -191,9 +204,6 @@ def mixed_inlets(
     """
     nodes = len(room)
     inlet = start_deg_c
-    if not feedback.has_any:
-        inlet = supply_deg_c + room.inlet_rise_k(base_w, flow_fraction)
-        return InletTemperatures(inlet, np.zeros(len(awake)), 1)
     for step in range(1, _STEPS_AT_MOST):
         extra = feedback.extra_w(inlet[node_of_rack], awake, device_w)
         power = base_w + np.bincount(node_of_rack, weights=feedback.by_rack(extra), minlength=nodes)
@@ -203,6 +213,11 @@ def mixed_inlets(
         inlet = mixed
     msg = f"inlet temperatures and powers do not settle within {_STEPS_AT_MOST:,} steps"
     raise ArithmeticError(msg)
+
+
+def quantised_powers_w(power_w: Floats) -> Floats:
+    """Return powers rounded to 2^-22 W, as `servers.quantised_w` does one."""
+    return np.asarray(np.rint(power_w * _POWER_STEPS_PER_W) / _POWER_STEPS_PER_W)
 
 
 def contraction(room: Room, node_of_rack: Ints, feedback: HeatFeedback, flow_fraction: float = 1.0) -> float:

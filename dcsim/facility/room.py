@@ -63,14 +63,15 @@ class Room:
             power_w: (N,) heat released at each node, >= 0.
             flow_fraction: of the air movers' full flow, (0, 1].
         """
-        rise = self.rise_k_per_w @ power_w
+        return self.rise_at_flow_k(self.rise_k_per_w @ power_w, float(power_w.sum()), flow_fraction)
+
+    def rise_at_flow_k(self, full_flow_k: Floats, power_w: float, flow_fraction: float) -> Floats:
+        """Return (N,) the rise at a part of full flow from that at full flow, D P; `power_w` is sum P."""
         if flow_fraction == 1.0:
-            return np.asarray(rise)
+            return full_flow_k
         if self.matched:
-            return np.asarray(rise / flow_fraction)
-        return np.asarray(
-            rise + (1.0 / flow_fraction - 1.0) * float(power_w.sum()) / self.return_rate_w_per_k
-        )
+            return np.asarray(full_flow_k / flow_fraction)
+        return np.asarray(full_flow_k + (1.0 / flow_fraction - 1.0) * power_w / self.return_rate_w_per_k)
 
     def outlet_rise_k(self, power_w: Floats, flow_fraction: float = 1.0) -> Floats:
         """Return (N,) outlet over supply temperature, K; arguments as of `inlet_rise_k`."""

@@ -29,6 +29,8 @@ __all__ = ["CarbonScale", "ScalingPlan", "cheapest_plan"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+_DEAR = 1e30
+"""Carbon of what there is no room for."""
 _NO_TIME_S = 1e-3
 """Less than this left to spare, or to do, is nothing."""
 
@@ -45,12 +47,17 @@ class ScalingPlan:
     """Accelerators times time times intensity, over all slots."""
     short: float
     """Work that does not fit however wide the job is."""
-    start_slot: int
-    """The first in which it works; the number of slots if in none."""
+    width: Ints
+    """(I,) the most it holds in each slot."""
 
 
 def cheapest_plan(
-    work_s: float, length_s: Floats, intensity: Floats, width: Sequence[int], rate: Sequence[float]
+    work_s: float,
+    length_s: Floats,
+    intensity: Floats,
+    width: Sequence[int],
+    rate: Sequence[float],
+    room: Ints | None = None,
 ) -> ScalingPlan:
     """Return the plan with the least carbon.
 
@@ -60,6 +67,7 @@ def cheapest_plan(
         intensity: (I,) of the grid, >= 0.
         width: possible ones, ascending, > 0.
         rate: of progress at each, > 0.
+        room: (I,) widest that there is room for in each slot; None: any.
 
     >>> hours = np.array([1.0, 1.0])
     >>> plan = cheapest_plan(2.0, hours, np.array([3.0, 1.0]), [1, 2], [1.0, 1.8])
@@ -71,8 +79,10 @@ def cheapest_plan(
     rates = np.array([0.0, *rate])[corners]
     wider, faster = np.diff(widths), np.diff(rates)
     amount = length_s[:, None] * faster
+    if room is not None:
+        amount = np.where(widths[1:] <= room[:, None], amount, 0.0)
     # To nine digits, so that equal prices are equal: the earliest slot and the narrowest piece go first.
-    price = intensity[:, None] * (wider / faster)
+    price = np.where(amount > 0.0, intensity[:, None] * (wider / faster), _DEAR)
     digits = np.power(10.0, 9.0 - np.ceil(np.log10(np.where(price > 0.0, price, 1.0))))
     order = np.argsort(np.rint(price * digits) / digits, axis=None, kind="stable")
     reached = np.cumsum(amount.ravel()[order])
@@ -87,7 +97,6 @@ def cheapest_plan(
         short = max(0.0, work_s - (float(reached[-1]) if len(reached) else 0.0))
     part = taken.reshape(amount.shape)
     carbon = float((part * length_s[:, None] * intensity[:, None] * wider).sum())
-    used = np.flatnonzero(part.any(axis=1))
     full, least = part[0] >= 1.0, part[0] > 0.0
     first_s = float(length_s[0])
     if (least & ~full).any():
@@ -97,7 +106,7 @@ def cheapest_plan(
         first_s=first_s,
         carbon=carbon,
         short=short,
-        start_slot=int(used[0]) if len(used) else len(length_s),
+        width=((part > 0.0) * wider).sum(axis=1),
     )
 
 
@@ -113,6 +122,15 @@ class _Job:
     rate: list[float]
     now: int
     """Accelerators held."""
+    room: Ints
+    """(I,) accelerators that jobs planned before leave in each slot."""
+
+    def plan(self) -> ScalingPlan:
+        """Return the cleanest plan within the room, or without regard to it where the work does not fit in."""
+        plan = cheapest_plan(self.left_s, self.length_s, self.intensity, self.width, self.rate, self.room)
+        if plan.short <= _NO_TIME_S:
+            return plan
+        return cheapest_plan(self.left_s, self.length_s, self.intensity, self.width, self.rate)
 
     def with_first(self, width: int) -> float:
         """Return the carbon of holding a width through the first slot and of the best plan for the rest.
@@ -127,7 +145,9 @@ class _Job:
             return carbon * self.left_s / rate
         if len(self.length_s) == 1:
             return math.inf
-        rest = cheapest_plan(rest_s, self.length_s[1:], self.intensity[1:], self.width, self.rate)
+        rest = cheapest_plan(
+            rest_s, self.length_s[1:], self.intensity[1:], self.width, self.rate, self.room[1:]
+        )
         return math.inf if rest.short > _NO_TIME_S else carbon * length_s + rest.carbon
 
 
@@ -136,7 +156,8 @@ class CarbonScale(EnergyPolicy):
 
     An elastic job is widened where the grid is clean and narrowed or stopped where it is not, by the carbon of
     each further accelerator's progress; one of fixed width is stopped and goes on, as under
-    `carbon_suspend`. A change costs a stop and a start: it is made only where it saves more than
+    `carbon_suspend`. Jobs are planned one after another, those with least time to spare first, each within what the
+    others and the running jobs without slack leave of the cluster. A change costs a stop and a start: it is made only where it saves more than
     `restart_s` at work would emit. What stops and starts take comes on top, so a job may end later than its slack by that.
     """
 
@@ -164,33 +185,34 @@ class CarbonScale(EnergyPolicy):
     def widths(self, jobs: JobsView, active: ActiveJobs, grid: GridView) -> tuple[Ints, float]:
         """Return (K,) widths of deferrable jobs, 0: none for now, -1: not its to say; and when to ask again."""
         said, again_s = np.full(len(active), -1, dtype=np.int64), math.inf
-        deferrable = (jobs.slack_s[active.row] > 0.0) & (jobs.accelerators[active.row] > 0)
-        for at in np.flatnonzero(deferrable).tolist():
-            job = self._job(jobs, active, grid, at)
-            if job is not None:
-                said[at], lasts_s = self._width(job)
-                again_s = min(again_s, grid.now_s + lasts_s)
+        rows = active.row
+        deferrable = (jobs.slack_s[rows] > 0.0) & (jobs.accelerators[rows] > 0)
+        if not deferrable.any():
+            return said, again_s
+        latest_s = jobs.submit_s[rows] + jobs.slack_s[rows] + jobs.estimated_duration_s[rows] - self.restart_s
+        left_s = jobs.estimated_duration_s[rows] * active.left_fraction
+        starts_s = _slots(grid, float(latest_s[deferrable].max()))
+        intensity = grid.carbon_mean_kg_per_j(starts_s, 0.0)
+        others = int(active.width[active.running & ~deferrable].sum())
+        room = np.full(len(starts_s), int(active.type_accelerators.sum()) - others, dtype=np.int64)
+        # Who has least time to spare is planned first; the others plan with what it leaves.
+        for at in np.lexsort((rows, latest_s - left_s)).tolist():
+            width, rate = _curve(jobs, active, at) if deferrable[at] else ([], [])
+            if not width or left_s[at] <= _NO_TIME_S:
+                continue
+            length_s = _lengths(starts_s, grid.now_s, float(latest_s[at]), float(left_s[at]))
+            slots = len(length_s)
+            left, now = float(left_s[at]), int(active.width[at])
+            job = _Job(left, length_s, intensity[:slots], width, rate, now, room[:slots])
+            plan = job.plan()
+            said[at], lasts_s = self._width(job, plan)
+            again_s = min(again_s, grid.now_s + lasts_s)
+            room[:slots] -= np.maximum(plan.width, 0)
+            room[0] -= max(0, int(said[at]) - int(plan.width[0]))
         return said, again_s
 
-    def _job(self, jobs: JobsView, active: ActiveJobs, grid: GridView, at: int) -> _Job | None:
-        """Return what is known of the job at a position; None where there is nothing to plan."""
-        row, now = int(active.row[at]), int(active.width[at])
-        whole_s = float(jobs.estimated_duration_s[row])
-        left_s = whole_s * float(active.left_fraction[at])
-        width, rate = _curve(jobs, active, at)
-        if not width or left_s <= _NO_TIME_S:
-            return None
-        latest_s = float(jobs.submit_s[row] + jobs.slack_s[row]) + whole_s - self.restart_s
-        if latest_s - grid.now_s <= _NO_TIME_S:
-            latest_s = grid.now_s + left_s  # too late: as wide as helps
-        inside = grid.breakpoints_s(grid.now_s, latest_s)
-        starts_s = np.concatenate([[grid.now_s], inside[(inside > grid.now_s) & (inside < latest_s)]])
-        length_s = np.diff(np.append(starts_s, latest_s))
-        return _Job(left_s, length_s, grid.carbon_mean_kg_per_j(starts_s, 0.0), width, rate, now)
-
-    def _width(self, job: _Job) -> tuple[int, float]:
+    def _width(self, job: _Job, plan: ScalingPlan) -> tuple[int, float]:
         """Return the width that a job is to hold now, and for how long at most."""
-        plan = cheapest_plan(job.left_s, job.length_s, job.intensity, job.width, job.rate)
         slot_s = float(job.length_s[0])
         if plan.short > _NO_TIME_S:
             return job.width[int(np.argmax(job.rate))], slot_s
@@ -204,6 +226,20 @@ class CarbonScale(EnergyPolicy):
         restart = float(job.intensity[0]) * max(plan.first_width, job.now) * self.restart_s
         stays = job.with_first(job.now) <= plan.carbon + restart
         return (job.now, slot_s) if stays else (plan.first_width, plan.first_s)
+
+
+def _slots(grid: GridView, until_s: float) -> Floats:
+    """Return (I,) the starts of the slots of constant intensity from now on, the first of them now."""
+    inside = grid.breakpoints_s(grid.now_s, until_s)
+    return np.concatenate([[grid.now_s], inside[(inside > grid.now_s) & (inside < until_s)]])
+
+
+def _lengths(starts_s: Floats, now_s: float, latest_s: float, left_s: float) -> Floats:
+    """Return the lengths of a job's slots until its work has to be done; where it is too late for that, one."""
+    if latest_s - now_s <= _NO_TIME_S:
+        return np.array([left_s])
+    starts_s = starts_s[starts_s < latest_s]
+    return np.diff(np.append(starts_s, latest_s))
 
 
 def _curve(jobs: JobsView, active: ActiveJobs, at: int) -> tuple[list[int], list[float]]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dcsim.policies import make_policy
+from dcsim.policies.registry import ROUTING
 from dcsim.policies.routing import RoutingPolicy
 from dcsim.results.fleet import ADDITIVE, FleetResult, add_up, jobs_row
 from dcsim.results.metrics import pue
@@ -70,24 +71,13 @@ def simulate_fleet(
         PolicyError: a policy is unknown or broke its contract.
         SimulationError: deadlock, or a balance that does not close.
     """
-    fleet = loaded.fleet
-    chosen_seed = fleet.seed if seed is None else seed
-    policy = routing or cast(
-        "RoutingPolicy", make_policy("routing", fleet.routing.name, fleet.routing.parameters)
-    )
-    stream = build_fleet_jobs(loaded, chosen_seed, jobs)
-    names = tuple(site.name for site in fleet.sites)
-    sites = [
-        make_site(hall, name, number, stream, fleet.horizon_s, site_seed(chosen_seed, name))
-        for number, (hall, name) in enumerate(zip(loaded.sites, names, strict=True))
-    ]
-    wan = Wan(fleet, luggage_of(fleet, stream, loaded.sites[0].scenario))
+    chosen = loaded.fleet.routing
+    policy = routing or cast("RoutingPolicy", make_policy(ROUTING, chosen.name, chosen.parameters))
+    chosen_seed = loaded.fleet.seed if seed is None else seed
+    names = tuple(site.name for site in loaded.fleet.sites)
     seeds = [site_seed(chosen_seed, name) for name in names]
-    feedback = None
-    if fleet.feedback_every_s is not None:
-        feedback = Feedback(loaded.sites, seeds, stream, sites, wan, fleet.feedback_every_s)
-    routed = route(stream, sites, wan, policy, feedback)
-    moves = _moves(stream, sites, wan, routed, fleet.horizon_s)
+    stream = build_fleet_jobs(loaded, chosen_seed, jobs)
+    routed, moves = _route(loaded, seeds, stream, policy)
     tables, rows = zip(
         *(
             jobs_at_site(stream, moves.arrival_s, np.flatnonzero(routed.site == site))
@@ -98,13 +88,13 @@ def simulate_fleet(
     runs = tuple(
         simulate(
             hall.scenario,
-            site_seed(chosen_seed, name),
+            its_seed,
             base_dir=hall.base_dir,
             guards=guards,
             profiles=stream.profiles,
             jobs=table,
         )
-        for hall, name, table in zip(loaded.sites, names, tables, strict=True)
+        for hall, its_seed, table in zip(loaded.sites, seeds, tables, strict=True)
     )
     columns = _job_columns(stream, names, routed, moves, rows, runs)
     result = _result(loaded, chosen_seed, policy.name, names, runs, columns)
@@ -128,6 +118,23 @@ class _Moves:
     """When a job and all its data are at its site."""
     transfer_s: Floats
     carbon_kg: Floats
+
+
+def _route(
+    loaded: LoadedFleet, seeds: Sequence[int], jobs: FleetJobs, policy: RoutingPolicy
+) -> tuple[Routed, _Moves]:
+    """Send every job somewhere, and its data after it."""
+    fleet = loaded.fleet
+    sites = [
+        make_site(hall, site.name, number, jobs, fleet.horizon_s, seed)
+        for number, (hall, site, seed) in enumerate(zip(loaded.sites, fleet.sites, seeds, strict=True))
+    ]
+    wan = Wan(fleet, luggage_of(fleet, jobs, loaded.sites[0].scenario))
+    feedback = None
+    if fleet.feedback_every_s is not None:
+        feedback = Feedback(loaded.sites, seeds, jobs, sites, wan, fleet.feedback_every_s)
+    routed = route(jobs, sites, wan, policy, feedback)
+    return routed, _moves(jobs, sites, wan, routed, fleet.horizon_s)
 
 
 def _moves(jobs: FleetJobs, sites: Sequence[FleetSite], wan: Wan, routed: Routed, horizon_s: float) -> _Moves:

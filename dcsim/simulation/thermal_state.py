@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from dcsim.engine import Engine, EventLog
 from dcsim.errors import GuardError, Problem, ScenarioError, SimulationError
-from dcsim.facility.rack_heat import HeatFeedback, ServerCells, contraction, mixed_inlets
+from dcsim.facility.rack_heat import HeatFeedback, ServerCells, contraction, mixed_inlets, quantised_powers_w
 from dcsim.facility.room import Room
 from dcsim.facility.servers import SHARE_UNITS, Fleet, quantised_w
 from dcsim.policies.heat_view import HeatView
@@ -26,6 +26,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _THROTTLE, _UNTHROTTLE = int(LogKind.THROTTLE), int(LogKind.UNTHROTTLE)
+_MIXES_BETWEEN_SUMS = 1024
 _CONSISTENT = 1e-9
 """Relative: powers and temperatures at the end of an instant."""
 
@@ -121,6 +122,9 @@ class ThermalState:
         """(N,) of each node, at the end of the last instant."""
         self.node_power_w: Floats = np.zeros(len(room))
         """(N,) with what is extra."""
+        self._rise_k: Floats = np.zeros(len(room))
+        self._columns = np.ascontiguousarray(room.rise_k_per_w.T)
+        self._mixes = 0
         self._stale = True
         self._planned = 0
         self._next = Crossing(math.inf, (), ())
@@ -211,7 +215,8 @@ class ThermalState:
             self._settled_use = self._fleet.used_units()
         if self._racks.dirty or drawn or self._stale:
             self._mix()
-            self.devices.breathe(self._engine.now, self.inlet_deg_c[self.node_of_rack])
+            if self.devices.has_any:
+                self.devices.breathe(self._engine.now, self.inlet_deg_c[self.node_of_rack])
             self._stale = True
         if self._stale and plans:
             self._plan()
@@ -245,17 +250,34 @@ class ThermalState:
         self._cell_awake[cell] += awake - self._is_awake[server]
         self._cell_w[cell] += total_w - self._sum_w[server]
         self._is_awake[server], self._sum_w[server] = awake, total_w
-        self.devices.draw(self._engine.now, server, awake * idle_w + hottest_w)
+        if self.devices.has_any:
+            self.devices.draw(self._engine.now, server, awake * idle_w + hottest_w)
 
     def _mix(self) -> None:
         """Find the inlets and powers that belong together, and pass on what is extra."""
-        racks, now_s = self._racks, self._engine.now
+        if self._feedback.has_any:
+            self._mix_with_feedback()
+        else:
+            self._mix_alone()
+        self.log_time_s.append(self._engine.now)
+        self.log_hottest_deg_c.append(float(self.inlet_deg_c.max()))
+        self.log_supply_deg_c.append(self.supply_deg_c)
+        self.log_extra_w.append(self.extra_w)
+
+    def _by_node(self, of_racks: Floats) -> Floats:
+        """Return (N,) sums of (R,)."""
+        if len(of_racks) == len(self.room):
+            return of_racks.copy()
+        return np.add.reduceat(of_racks, self._first_rack)
+
+    def _mix_with_feedback(self) -> None:
+        racks = self._racks
         base_w = racks.power_w - self._extra
         found = mixed_inlets(
             self.room,
             self.node_of_rack,
             self._feedback,
-            base_w=np.add.reduceat(base_w, self._first_rack),
+            base_w=self._by_node(base_w),
             awake=self._cell_awake,
             device_w=self._cell_w,
             supply_deg_c=self.supply_deg_c,
@@ -263,20 +285,29 @@ class ThermalState:
             start_deg_c=self.inlet_deg_c,
         )
         self.inlet_deg_c = found.inlet_deg_c
-        if self._feedback.has_any:
-            extra = np.array([quantised_w(w) for w in self._feedback.by_rack(found.extra_w).tolist()])
-            changed = np.flatnonzero(extra != self._extra).tolist()
-            racks.power_w[changed] = base_w[changed] + extra[changed]
-            racks.dirty.update(dict.fromkeys(changed))
-            self._extra, before_w = extra, self.extra_w
-            self.extra_w = float(extra.sum())
-            if self._servers_of_run is not None:
-                self._servers_of_run.power_w += self.extra_w - before_w
-        self.node_power_w = np.add.reduceat(racks.power_w, self._first_rack)
-        self.log_time_s.append(now_s)
-        self.log_hottest_deg_c.append(float(self.inlet_deg_c.max()))
-        self.log_supply_deg_c.append(self.supply_deg_c)
-        self.log_extra_w.append(self.extra_w)
+        extra = quantised_powers_w(self._feedback.by_rack(found.extra_w))
+        changed = np.flatnonzero(extra != self._extra)
+        racks.power_w[changed] = base_w[changed] + extra[changed]
+        racks.dirty.update(dict.fromkeys(changed.tolist()))
+        self._extra, before_w = extra, self.extra_w
+        self.extra_w = float(extra.sum())
+        if self._servers_of_run is not None:
+            self._servers_of_run.power_w += self.extra_w - before_w
+        self.node_power_w = self._by_node(racks.power_w)
+
+    def _mix_alone(self) -> None:
+        """Mix where nothing depends on inlets: few columns of D, and all of them now and then, for rounding."""
+        power_w = self._by_node(self._racks.power_w)
+        changed = np.flatnonzero(power_w != self.node_power_w)
+        self._mixes += 1
+        if len(changed) * 8 > len(power_w) or self._mixes % _MIXES_BETWEEN_SUMS == 0:
+            self._rise_k = self.room.rise_k_per_w @ power_w
+        else:
+            more_w = power_w[changed] - self.node_power_w[changed]
+            self._rise_k = self._rise_k + self._columns[changed].T @ more_w
+        self.node_power_w = power_w
+        rise = self.room.rise_at_flow_k(self._rise_k, float(power_w.sum()), self.flow_fraction)
+        self.inlet_deg_c = self.supply_deg_c + rise
 
     def hottest_rise_k(self) -> float:
         """Return the hottest inlet over supply air, K, if the air movers gave all they can."""

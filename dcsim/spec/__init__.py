@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         SiteWeatherSpec,
         WeatherSpec,
     )
+    from dcsim.spec.embodied import EmbodiedSpec
     from dcsim.spec.grid import (
         CarbonSpec,
         ConstantCarbonSpec,
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
         DailyPriceSpec,
         FileSeriesSpec,
         GridSpec,
+        MarketSpec,
+        NoisyForecastSpec,
+        PerfectForecastSpec,
+        PersistenceForecastSpec,
         PriceSpec,
     )
     from dcsim.spec.likely import plausibility
@@ -54,6 +59,7 @@ if TYPE_CHECKING:
         SharedFileSystemSpec,
         StorageSpec,
     )
+    from dcsim.spec.tariff import DemandRateSpec, EnergyRateSpec, OpenEITariffSpec, TariffSpec
     from dcsim.spec.workload import (
         ArrivalSpec,
         GeneratedWorkloadSpec,
@@ -68,6 +74,7 @@ _MODULES = {
     "checkpoints": ("CheckpointSpec",),
     "cluster": ("AcceleratorSpec", "ClusterSpec", "RackSpec", "ServerSpec"),
     "cooling": ("ConstantWeatherSpec", "CoolingSpec", "FileWeatherSpec", "SiteWeatherSpec", "WeatherSpec"),
+    "embodied": ("EmbodiedSpec",),
     "grid": (
         "CarbonSpec",
         "ConstantCarbonSpec",
@@ -76,6 +83,10 @@ _MODULES = {
         "DailyPriceSpec",
         "FileSeriesSpec",
         "GridSpec",
+        "MarketSpec",
+        "NoisyForecastSpec",
+        "PerfectForecastSpec",
+        "PersistenceForecastSpec",
         "PriceSpec",
     ),
     "schema": ("json_schema", "json_schema_text"),
@@ -97,6 +108,7 @@ _MODULES = {
         "SharedFileSystemSpec",
         "StorageSpec",
     ),
+    "tariff": ("DemandRateSpec", "EnergyRateSpec", "OpenEITariffSpec", "TariffSpec"),
     "workload": (
         "ArrivalSpec",
         "GeneratedWorkloadSpec",
@@ -123,7 +135,10 @@ __all__ = [
     "DailyCarbonSpec",
     "DailyPriceSpec",
     "DatasetSpec",
+    "DemandRateSpec",
     "DragonflySpec",
+    "EmbodiedSpec",
+    "EnergyRateSpec",
     "FileSeriesSpec",
     "FileWeatherSpec",
     "GeneratedWorkloadSpec",
@@ -133,10 +148,15 @@ __all__ = [
     "LinkEventSpec",
     "LoadedScenario",
     "LocalDiskSpec",
+    "MarketSpec",
     "NetworkSpec",
+    "NoisyForecastSpec",
     "ObjectStoreSpec",
     "OnsiteSpec",
+    "OpenEITariffSpec",
     "PduSpec",
+    "PerfectForecastSpec",
+    "PersistenceForecastSpec",
     "PolicyChoice",
     "PolicySpec",
     "PowerChainSpec",
@@ -152,6 +172,7 @@ __all__ = [
     "SizeSpec",
     "SolarSpec",
     "StorageSpec",
+    "TariffSpec",
     "TorusSpec",
     "TraceWorkloadSpec",
     "WeatherSpec",

@@ -94,8 +94,8 @@ def compare(
         placements: policy names.
         energies: policy names, crossed with the placements to make the arms.
         orderings: policy names, also crossed; none: the scenario's own.
-        coolings: policy names, also crossed; none: the scenario's own.
-        batteries: policy names, also crossed; none: the scenario's own.
+        coolings: as the orderings.
+        batteries: as the orderings.
         seeds: the same for every arm.
         out: folder of the study, made if absent.
         baseline: name of the arm that others are compared with ("first_fit__none"); None: the first.
@@ -114,12 +114,9 @@ def compare(
         MissingExtraError: the executor needs a package that is not installed.
     """
     scenario, base_dir, path = _unpacked(loaded)
-    ordered = orderings or (scenario.policies.ordering.name,)
-    arms = make_arms(placements, energies, ordered, coolings, batteries)
+    arms = make_arms(placements, energies, orderings or _own_order(scenario), coolings, batteries)
     reference, run_all = _baseline(arms, baseline), _executor(executor)
-    _check_seeds(seeds)
-    if simulate is None:
-        check_policies(scenario, arms)
+    _check(scenario, arms, seeds, stand_in=simulate is not None)
     inputs = input_hashes(scenario, base_dir)
     limits, out = Limits(workers or default_workers(), cell_timeout_s), _prepared(out)
     with study_lock(out):
@@ -127,10 +124,18 @@ def compare(
         cells = make_cells(scenario, arms, seeds, base_dir=base_dir, out=out, inputs=inputs)
         manifests, failed = _run(cells, run_all, limits, progress, simulate)
         study = _assemble(scenario, arms, reference, seeds, out, manifests, failed, path)
-        write_tables(study)
-        write_study(study)
-        _write_log(study, executor, limits, time.perf_counter() - began, failed)
+        _write(study, executor, limits, time.perf_counter() - began, failed)
     return study
+
+
+def _own_order(scenario: Scenario) -> tuple[str]:
+    return (scenario.policies.ordering.name,)
+
+
+def _check(scenario: Scenario, arms: Sequence[Arm], seeds: Sequence[int], *, stand_in: bool) -> None:
+    _check_seeds(seeds)
+    if not stand_in:
+        check_policies(scenario, arms)
 
 
 def _unpacked(loaded: LoadedScenario | Scenario) -> tuple[Scenario, Path, Path | None]:
@@ -264,10 +269,12 @@ def _distinct_records(records: Iterable[dict[str, Any]]) -> tuple[dict[str, Any]
     return tuple({pretty_json(record): record for record in records}.values())
 
 
-def _write_log(
+def _write(
     study: Study, executor: str, limits: Limits, elapsed_s: float, failed: Sequence[CellOutcome]
 ) -> None:
-    """Write what may differ between two equal studies, for people: time, workers, tracebacks."""
+    """Write the study, and a log of what may differ between two equal ones: time, workers, tracebacks."""
+    write_tables(study)
+    write_study(study)
     content = {
         "executor": executor,
         "workers": limits.workers,

@@ -226,7 +226,7 @@ class EnergyContract(Promises):
         """Equal running jobs under other numbers get the same caps, place by place."""
 
         def check(count: int) -> None:
-            jobs = equal_jobs(count)
+            jobs = _equal_jobs(count)
             views = [
                 make_power_view([400.0] * count, row=rows, others_w=100.0, budget_w=300.0 * count)
                 for rows in (list(range(count)), list(range(count))[::-1])
@@ -260,12 +260,8 @@ class EnergyContract(Promises):
         self._for_all(check_names_do_not_matter(energy=self.make_policy), st.data(), self.runs)
 
 
-def equal_jobs(count: int) -> JobsView:
-    """Return the columns of jobs that are all alike but for their numbers, not writeable.
-
-    >>> equal_jobs(3).accelerators.tolist()
-    [1, 1, 1]
-    """
+def _equal_jobs(count: int) -> JobsView:
+    """Return the columns of jobs that are all alike but for their numbers, not writeable."""
     sample = sample_jobs_view(2)
     columns = {name: np.repeat(getattr(sample, name)[:1], count) for name in JobsView.__slots__}
     columns["accelerators"] = np.ones(count, dtype=np.int64)

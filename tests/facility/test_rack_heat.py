@@ -11,6 +11,7 @@ from scipy.optimize import fsolve
 from dcsim.facility.hardware import CATALOGUE
 from dcsim.facility.rack_heat import HeatFeedback, ServerCells, contraction, mixed_inlets
 from dcsim.facility.room import make_room
+from dcsim.facility.server_power import fan_power_w
 from dcsim.facility.servers import Fleet
 from dcsim.spec.cluster import ClusterSpec
 
@@ -53,6 +54,13 @@ def test_what_a_rack_draws_more_by_hand():
     cold = found.extra_w(np.array([-200.0]), np.array([2.0]), np.array([16 * 60.0]))
     assert float(cold[0]) == -16 * device.idle_power_w
     assert len(cells) == 1
+
+
+@given(st.floats(0.0, 60.0))
+def test_fans_are_those_of_a_server(inlet):
+    _, found = feedback(fleet(racks=1, fans=FANS))
+    more = float(found.extra_w(np.array([inlet]), np.array([2.0]), np.zeros(1))[0])
+    assert more == pytest.approx(2.0 * (float(fan_power_w(inlet, **FANS)) - 8.0), rel=1e-12, abs=1e-9)
 
 
 @given(st.floats(20.0, 45.0), st.floats(-1.0, 1.0))
@@ -114,7 +122,7 @@ def test_each_step_brings_two_starts_nearer_by_the_contraction():
         assert np.abs(one - two).max() <= q * apart * (1.0 + 1e-12)
 
 
-def test_cool_servers_with_steady_fans_take_one_step():
+def test_cool_servers_with_steady_fans_add_nothing():
     answer, _, q = solve(np.zeros(3), fans=None, thermal=None)
-    assert (answer.steps, q) == (1, 0.0)
+    assert (answer.steps, q) == (2, 0.0)
     assert (answer.extra_w == 0.0).all()

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from dcsim.policies import make_policy
 from dcsim.rng import stream
 from dcsim.simulation.fleet_run import simulate_fleet
 from dcsim.workload.jobs import job_table
 from tests.oracles.figures import Figures
-from tests.simulation.fleets import COP, JOB_W, fleet, site
+from tests.simulation.fleets import COP, JOB_W, fleet, router, site
 
 SITES = ("california", "germany", "singapore")
 HORIZON_S = 6 * 86_400.0
@@ -79,8 +78,9 @@ def test_follow_the_sun_saves_what_perfect_foresight_of_each_run_would(
     at_home = simulate_fleet(loaded, jobs=jobs).result.total["carbon_kg"]
     saved = {}
     for name in ("cleanest", "cheapest", "follow_the_sun", "load_balance"):
-        router = make_policy("routing", name)
-        saved[name] = at_home - simulate_fleet(loaded, jobs=jobs, routing=router).result.total["carbon_kg"]
+        saved[name] = (
+            at_home - simulate_fleet(loaded, jobs=jobs, routing=router(name)).result.total["carbon_kg"]
+        )
     figure.equal(
         "carbon saved by follow_the_sun, kg, with room everywhere",
         saved["follow_the_sun"],

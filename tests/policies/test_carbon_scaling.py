@@ -82,18 +82,21 @@ def test_by_hand():
     # The second of three hours is clean. Two accelerators do 1.8, and 0.8 more costs 1 / 0.8 of it.
     hours, intensity = np.full(3, HOUR), np.array([2.0, 1.0, 3.0])
     plan = cheapest_plan(1.8 * HOUR, hours, intensity, [1, 2], [1.0, 1.8])
-    assert (plan.first_width, plan.start_slot) == (0, 1)
+    assert plan.width.tolist() == [0, 2, 0]
     assert plan.carbon == pytest.approx(2.0 * HOUR)
     more = cheapest_plan(2.3 * HOUR, hours, intensity, [1, 2], [1.0, 1.8])
     assert more.first_width == 1
     assert more.first_s == pytest.approx(0.5 * HOUR)
     least_two = cheapest_plan(1.0 * HOUR, hours, intensity, [2], [1.0])
-    assert (least_two.first_width, least_two.start_slot) == (0, 1)
+    assert least_two.width.tolist() == [0, 2, 0]
+    crowded = cheapest_plan(1.8 * HOUR, hours, intensity, [1, 2], [1.0, 1.8], np.array([2, 1, 0]))
+    assert crowded.width.tolist() == [1, 1, 0]
+    assert crowded.first_s == pytest.approx(0.8 * HOUR)
 
 
 def test_equal_hours_are_worked_in_order():
     plan = cheapest_plan(2.0 * HOUR, np.full(4, HOUR), np.full(4, 0.1 + 0.2), [1], [1.0])
-    assert (plan.first_width, plan.first_s, plan.start_slot) == (1, HOUR, 0)
+    assert (plan.first_width, plan.first_s, plan.width.tolist()) == (1, HOUR, [1, 1, 0, 0])
 
 
 def test_a_grid_without_carbon_costs_nothing():

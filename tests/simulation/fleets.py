@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from dcsim.policies import make_policy
+from dcsim.policies.registry import ROUTING
+from dcsim.policies.routing import RoutingPolicy
 from dcsim.spec.fleet import FleetSpec
 from dcsim.spec.fleet_load import LoadedFleet
 from dcsim.spec.load import LoadedScenario, scenario_sha256
@@ -33,6 +36,13 @@ def site(carbon: float = DIRTY, price: float = 3e-8, *, servers: int = 2, **part
         "horizon_s": HORIZON_S,
     }
     return hall(servers, **(said | parts))
+
+
+def router(name: str, **parameters: float) -> RoutingPolicy:
+    """A router by its name."""
+    policy = make_policy(ROUTING, name, parameters)
+    assert isinstance(policy, RoutingPolicy)
+    return policy
 
 
 def fleet(sites: dict[str, Scenario], folder: Path | None = None, **parts: Any) -> LoadedFleet:

@@ -10,13 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dcsim.errors import PolicyError, ScenarioError
-from dcsim.policies import make_policy
 from dcsim.policies.routing import Home, RoutingPolicy
 from dcsim.results.fleet import ADDITIVE, FLEET_JOBS, FLEET_SUMMARY
 from dcsim.simulation import simulate
 from dcsim.simulation.fleet_run import simulate_fleet, site_seed
 from dcsim.workload.jobs import job_table
-from tests.simulation.fleets import CLEAN, COP, DIRTY, HORIZON_S, JOB_W, fleet, site
+from tests.simulation.fleets import CLEAN, COP, DIRTY, HORIZON_S, JOB_W, fleet, router, site
 
 ROUTERS = ("home", "cleanest", "cheapest", "least_cost", "follow_the_sun", "load_balance")
 
@@ -36,7 +35,7 @@ def test_the_saving_of_two_opposite_sites_is_the_closed_form_transfer_included()
         wan={"latency_s": 0.0, "energy_j_per_byte": per_byte_j, "price_usd_per_byte": 1e-9},
     )
     home = simulate_fleet(two, jobs=jobs, guards=True).result
-    away = simulate_fleet(two, jobs=jobs, routing=make_policy("routing", "follow_the_sun")).result
+    away = simulate_fleet(two, jobs=jobs, routing=router("follow_the_sun")).result
     moved_j = 3 * 3_600.0 * JOB_W * (1.0 + 1.0 / COP)
     network_kg = 3 * size_bytes * per_byte_j * (DIRTY + CLEAN) / 2.0
     assert away.total["jobs_moved"] == 3
@@ -66,12 +65,12 @@ def test_a_carbon_price_moves_a_job_from_where_the_extra_price_is_worth_it():
     worth = dearer / (DIRTY - CLEAN)  # USD/kg at which the clean site's dearer energy pays
     two = fleet({"dirty": site(DIRTY, 3e-8), "clean": site(CLEAN, 3e-8 + dearer)})
     for factor, moved in ((0.99, 0), (1.01, 1)):
-        router = make_policy("routing", "least_cost", {"carbon_price_usd_per_kg": factor * worth})
-        result = simulate_fleet(two, jobs=whole_server_jobs(1), routing=router).result
+        priced = router("least_cost", carbon_price_usd_per_kg=factor * worth)
+        result = simulate_fleet(two, jobs=whole_server_jobs(1), routing=priced).result
         assert result.total["jobs_moved"] == moved
     energy_j = 3_600.0 * JOB_W * (1.0 + 1.0 / COP)
-    router = make_policy("routing", "least_cost", {"carbon_price_usd_per_kg": 0.99 * worth})
-    stayed = simulate_fleet(two, jobs=whole_server_jobs(1), routing=router).result
+    priced = router("least_cost", carbon_price_usd_per_kg=0.99 * worth)
+    stayed = simulate_fleet(two, jobs=whole_server_jobs(1), routing=priced).result
     extra_usd = result.total["cost_usd"] - stayed.total["cost_usd"]
     assert extra_usd == pytest.approx(energy_j * dearer, rel=1e-9)
 
@@ -172,7 +171,7 @@ def test_between_equal_sites_with_a_free_network_routing_costs_no_energy(data):
     equal = {"a": site(DIRTY, servers=3), "b": site(DIRTY, servers=3)}
     home = simulate_fleet(fleet(equal), jobs=jobs).result
     for name in ROUTERS[1:]:
-        away = simulate_fleet(fleet(equal), jobs=jobs, routing=make_policy("routing", name)).result
+        away = simulate_fleet(fleet(equal), jobs=jobs, routing=router(name)).result
         # All jobs end well before the horizon, and the plant is linear: where they ran does not matter.
         for metric in ("energy_it_j", "energy_facility_j", "carbon_kg", "cost_usd"):
             assert away.total[metric] == pytest.approx(home.total[metric], rel=1e-9)

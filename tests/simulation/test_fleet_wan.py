@@ -7,6 +7,7 @@ import pytest
 from dcsim.simulation.fleet_jobs import build_fleet_jobs
 from dcsim.simulation.fleet_wan import Wan, luggage_of
 from dcsim.workload.jobs import job_table
+from dcsim.workload.profile_store import builtin_profiles, load_profile
 from tests.simulation.fleets import fleet, site
 
 DATA = {"datasets": {"text": {"size_bytes": 8e9}}, "shared": {"bandwidth_bytes_per_s": 1e6, "power_w": 0.0}}
@@ -89,7 +90,7 @@ def test_what_a_job_takes_along_is_what_the_fleet_says():
         profile=["tiny_transformer", ""],
     )
     _, luggage = wan_of(jobs, data={"job_bytes": 5.0, "dataset_bytes": 7.0})
-    profile = build_fleet_jobs(fleet({"a": site()}), 0, jobs).profiles["tiny_transformer"].profile
+    profile = load_profile(builtin_profiles()["tiny_transformer"])[0]
     assert luggage.own_bytes == [5.0 + profile.checkpoint_bytes, 12.0]
     assert luggage.dataset_bytes == ([profile.dataset_bytes] if profile.dataset_bytes else [])
 

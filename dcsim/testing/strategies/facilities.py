@@ -341,9 +341,9 @@ def power_chains(draw: st.DrawFn, *, max_stages: int = 3) -> PowerChainSpec:
 
 @st.composite
 def coolings(draw: st.DrawFn) -> CoolingSpec:
-    """Draw a plant of either kind, sized by default for the peak heat."""
+    """Draw a plant of one of four kinds, sized by default for the peak heat."""
     return CoolingSpec(
-        plant=draw(st.sampled_from(("chilled_water", "crac"))),
+        plant=draw(st.sampled_from(("chilled_water", "crac", "air_side", "liquid"))),
         supply_temperature_deg_c=draw(st.integers(15, 32).map(float)),
         hall_time_constant_s=draw(_figures(900.0, 60.0, 7200.0)),
         fan_fraction=draw(_figures(0.04, 0.0)),

@@ -17,6 +17,7 @@ from dcsim.policies.views import JobsView
 __all__ = ["CapCurves", "idle_views", "make_power_view", "power_views"]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 _STEPS = 1000
 
 
@@ -56,11 +57,61 @@ def make_power_view(
     beta: float | Sequence[float] = 3.0,
     exchange: float | Sequence[float] = 0.0,
     cap_fraction: float | Sequence[float] = 1.0,
-    floor_fraction: float | Sequence[float] | None = None,
     progress_fraction: float | Sequence[float] = 1.0,
     width: int | Sequence[int] = 1,
     row: Sequence[int] | None = None,
     rack: Sequence[int] | None = None,
+    **hall: Any,  # noqa: ANN401  the arguments of `_hall`
+) -> PowerView:
+    """Return a view of K running jobs, as the simulator hands it to an energy policy.
+
+    Args:
+        peak_w: (K,) W of each job above idle, uncapped, while it computes.
+        alpha: of the cap curve, one for all or each its own; the least cap is a little above it.
+        beta: of the cap curve.
+        exchange: part of the step in which nothing computes, 0..1.
+        cap_fraction: in force.
+        progress_fraction: rate now over the job's own.
+        width: accelerators.
+        row: into `JobsView`; None: 0, 1, ...
+        rack: of each job; None: all in the first.
+        hall: `others_w` drawn by everything else (in all, or (R,) in each rack), `budget_w` of all IT equipment,
+            `rack_budget_w` (R,), `pdu_of_rack` (R,), `pdu_budget_w` (P,), `now_s`, `budget_changes_s`.
+
+    >>> view = make_power_view([400.0, 800.0], others_w=100.0)
+    >>> view.it_power_w, view.power_at(np.array([0.5, 1.0])).tolist()
+    (1300.0, [200.0, 800.0])
+    """
+    count = len(peak_w)
+    floor = _each(np.asarray(alpha) + 1.0 / _STEPS, count)
+    shape = (floor, _each(peak_w, count), _each(alpha, count), _each(beta, count), _each(exchange, count))
+    power_at = CapCurves(*shape, gives_power=True)
+    caps, progress = np.array(_each(cap_fraction, count)), np.array(_each(progress_fraction, count))
+    columns: dict[str, Any] = {
+        "row": np.arange(count) if row is None else np.array(row, dtype=np.int64),
+        "width": np.array(np.broadcast_to(width, (count,)), dtype=np.int64),
+        "cap_fraction": caps,
+        "floor_fraction": np.array(floor),
+        "power_w": power_at(caps) * progress,
+        "progress_fraction": progress,
+        "rack": np.array([0] * count if rack is None else rack, dtype=np.int64),
+        "thermal_cap_fraction": np.ones(count),
+    }
+    columns |= _hall(columns["rack"], columns["power_w"], **hall)
+    _lock(columns)
+    return PowerView(speed_at=CapCurves(*shape, gives_power=False), power_at=power_at, **columns)
+
+
+def _lock(columns: dict[str, Any]) -> None:
+    for column in columns.values():
+        if isinstance(column, np.ndarray):
+            column.flags.writeable = False
+
+
+def _hall(
+    rack: Ints,
+    power_w: Floats,
+    *,
     others_w: float | Sequence[float] = 0.0,
     budget_w: float = math.inf,
     rack_budget_w: Sequence[float] = (math.inf,),
@@ -68,80 +119,24 @@ def make_power_view(
     pdu_budget_w: Sequence[float] = (),
     now_s: float = 0.0,
     budget_changes_s: float = math.inf,
-) -> PowerView:
-    """Return a view of K running jobs, as the simulator hands it to an energy policy.
-
-    Args:
-        peak_w: (K,) W of each job above idle, uncapped, while it computes.
-        alpha: of the cap curve, one for all or each its own.
-        beta: of the cap curve.
-        exchange: part of the step in which nothing computes, 0..1.
-        cap_fraction: in force.
-        floor_fraction: least caps; None: a little above `alpha`.
-        progress_fraction: rate now over the job's own.
-        width: accelerators.
-        row: into `JobsView`; None: 0, 1, ...
-        rack: of each job; None: all in the first.
-        others_w: drawn by everything else, in all or in each rack.
-        budget_w: of all IT equipment.
-        rack_budget_w: (R,) of each rack.
-        pdu_of_rack: (R,) which PDU feeds each; None: the hall feeds all.
-        pdu_budget_w: (P,) of each PDU.
-        now_s: when.
-        budget_changes_s: when the budget is next different.
-
-    >>> view = make_power_view([400.0, 800.0], others_w=100.0)
-    >>> view.it_power_w, view.power_at(np.array([0.5, 1.0])).tolist()
-    (1300.0, [200.0, 800.0])
-    """
-    count = len(peak_w)
-    floor = np.broadcast_to(np.asarray(alpha) + 0.001, (count,)) if floor_fraction is None else floor_fraction
-    speed_at, power_at = (
-        CapCurves(
-            floor=_each(floor, count),
-            peak_w=_each(peak_w, count),
-            alpha=_each(alpha, count),
-            beta=_each(beta, count),
-            exchange=_each(exchange, count),
-            gives_power=gives_power,
-        )
-        for gives_power in (False, True)
-    )
-    caps = np.array(_each(cap_fraction, count))
-    progress = np.array(_each(progress_fraction, count))
-    power_w = power_at(caps) * progress
-    where = np.array([0] * count if rack is None else rack, dtype=np.int64)
+) -> dict[str, Any]:
+    """Return what a view tells of racks, PDUs and hall, around jobs in racks (K,) that draw (K,) W."""
     racks = len(rack_budget_w)
     rest_w = np.array(_each(others_w, racks)) / (1 if np.ndim(others_w) else racks)
-    rack_w = rest_w + np.bincount(where, weights=power_w, minlength=racks)
+    rack_w = rest_w + np.bincount(rack, weights=power_w, minlength=racks)
     feeds = np.array([-1] * racks if pdu_of_rack is None else pdu_of_rack, dtype=np.int64)
     fed = feeds >= 0
-    columns: dict[str, Any] = {
-        "row": np.arange(count) if row is None else np.array(row, dtype=np.int64),
-        "width": np.array(np.broadcast_to(width, (count,)), dtype=np.int64),
-        "cap_fraction": caps,
-        "floor_fraction": np.array(_each(floor, count)),
-        "power_w": power_w,
-        "progress_fraction": progress,
-        "rack": where,
+    return {
+        "now_s": now_s,
+        "it_power_w": math.fsum([*rest_w.tolist(), *power_w.tolist()]),
+        "budget_w": budget_w,
+        "budget_changes_s": budget_changes_s,
         "rack_power_w": rack_w,
         "rack_budget_w": np.array(rack_budget_w, dtype=np.float64),
         "pdu_of_rack": feeds,
         "pdu_power_w": np.bincount(feeds[fed], weights=rack_w[fed], minlength=len(pdu_budget_w)),
         "pdu_budget_w": np.array(pdu_budget_w, dtype=np.float64),
-        "thermal_cap_fraction": np.ones(count),
     }
-    for column in columns.values():
-        column.flags.writeable = False
-    return PowerView(
-        now_s=now_s,
-        speed_at=speed_at,
-        power_at=power_at,
-        it_power_w=math.fsum([*rest_w.tolist(), *power_w.tolist()]),
-        budget_w=budget_w,
-        budget_changes_s=budget_changes_s,
-        **columns,
-    )
 
 
 def _each(values: float | Sequence[float] | Floats, count: int) -> tuple[float, ...]:
