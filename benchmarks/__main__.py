@@ -10,6 +10,7 @@ import argparse
 import sys
 
 from benchmarks.contention import contention
+from benchmarks.facility_year import facility_year
 from benchmarks.flows import transfers
 from benchmarks.measure import measure
 from benchmarks.rows import GIB, Row, alternate, ratio, us_a_job
@@ -78,6 +79,7 @@ _PARTS = {
     "contention": (contention, 3),
     "flows": (transfers, 3),
     "million": (million_jobs, 3),
+    "year": (facility_year, 3),
     "decisions": (decisions, 5),
     "hpcsim": (against_hpcsim, 5),
     "backfill": (backfill, 3),

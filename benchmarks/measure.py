@@ -20,7 +20,7 @@ __all__ = ["CASES", "Measurement", "main", "measure"]
 CASES = ("simpy", "dcsim", "dcsim-written", "dcsim-starved", "one-device", "decisions", "waiting-ORDERING")
 """simpy: the yardstick. dcsim: scenario to result in memory. dcsim-written: and on disk.
 dcsim-starved: with a file system of a quarter of what the jobs want. one-device: `one_device_jobs`.
-contended-CASE, alone-CASE: `contention`. decisions: placements on an index of free accelerators. waiting-ORDERING: all jobs there from the start."""
+contended-CASE, alone-CASE: `contention`. year-CASE: `facility_year`. decisions: placements on an index of free accelerators. waiting-ORDERING: all jobs there from the start."""
 
 _TIMEOUT_S = 1_800
 _STARVED_GB_PER_S = 0.1
@@ -90,6 +90,7 @@ def _dcsim(case: str, jobs: int, servers: int) -> dict[str, float]:
     from benchmarks.bench_profiles import bench_profiles
     from benchmarks.bench_scenario import bench_scenario
     from benchmarks.contention import contended_scenario
+    from benchmarks.facility_year import year_scenario
     from benchmarks.one_device_jobs import one_device_table, waiting_table
     from dcsim.results import write_run
     from dcsim.simulation import simulate
@@ -101,6 +102,8 @@ def _dcsim(case: str, jobs: int, servers: int) -> dict[str, float]:
     if case.startswith(("contended-", "alone-")):
         kind = case.removeprefix("contended-").removeprefix("alone-")
         scenario = contended_scenario(kind, contention=case.startswith("contended-"))
+    elif case.startswith("year-"):
+        scenario = year_scenario(case.removeprefix("year-"), jobs, servers)
     table = None
     if case == "one-device":
         table = one_device_table(jobs, servers)
@@ -111,7 +114,7 @@ def _dcsim(case: str, jobs: int, servers: int) -> dict[str, float]:
         with tempfile.TemporaryDirectory() as folder:
             write_run(result, Path(folder) / "run", scenario=scenario, base_dir=Path())
     cpu_s = time.process_time() - started
-    if result.summary["jobs_completed"] != jobs:
+    if result.summary["jobs_completed"] != jobs and not case.startswith("year-"):
         raise RuntimeError(f"{result.summary['jobs_completed']} of {jobs} jobs completed")
     return {
         "cpu_s": cpu_s,

@@ -150,15 +150,31 @@ def _policies() -> str:
         "Below each table every policy decides the same worked example.\n"
     )
     header = ["name", "what it does", "aims at", "needs to know", "a decision costs", "parameters", "source"]
+    anchors = _Anchors()
     for kind, example in POLICY_EXAMPLES.items():
         known = sorted(known_policies(kind).items())
-        text += f"\n## {kind}\n\n{_table(header, [_policy(name, policy) for name, policy in known])}"
+        anchors.of(kind)
+        rows = [_policy(name, policy, anchors.of(name)) for name, policy in known]
+        text += f"\n## {kind}\n\n{_table(header, rows)}"
         text += f"\n{example}\n"
         for name, policy in known:
             text += f"\n### {name}\n\n{inspect.getdoc(policy)}\n"
             text += _parameters(policy)
             text += f"\n![What {name} decides](../images/policies/{kind}-{name}.svg)\n"
     return text
+
+
+class _Anchors:
+    """Anchors of headings as GitHub makes them: the second of one text ends in -1."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, int] = {}
+
+    def of(self, heading: str) -> str:
+        """Return the anchor of the next heading of that text, in the page's order."""
+        before = self._seen.get(heading, 0)
+        self._seen[heading] = before + 1
+        return f"{heading}-{before}" if before else heading
 
 
 def _parameters(policy: PolicyClass) -> str:
@@ -168,13 +184,13 @@ def _parameters(policy: PolicyClass) -> str:
     return f"\nParameters: {said.removeprefix('Take ')}\n" if said else ""
 
 
-def _policy(name: str, policy: PolicyClass) -> list[str]:
+def _policy(name: str, policy: PolicyClass, anchor: str) -> list[str]:
     given = [
         f"`{item.name}={_shown(item.default)}`" for item in inspect.signature(policy).parameters.values()
     ]
     summary = (inspect.getdoc(policy) or "").partition("\n\n")[0]
     return [
-        f"[`{name}`](#{name})",
+        f"[`{name}`](#{anchor})",
         summary,
         policy.optimises,
         policy.needs,
@@ -206,6 +222,12 @@ def _results() -> str:
                 f"One row a job, in order of submission. `{schema.TIMES[0].name}` to `{schema.TIMES[-1].name}` are seconds"
                 " of the job's own\ntime and add up to `jct_s`, or to the time from submission to the end of the run for"
                 " a job that goes on."
+            ),
+        ),
+        "manifest.json, account": (
+            schema.ACCOUNT,
+            (
+                "What the site used, emitted and paid over the whole run; not in study tables, which have the columns of `summary.csv`."
             ),
         ),
         "series.parquet": (schema.SERIES, "One row a time bin; rates are exact means of the bin."),
@@ -318,7 +340,7 @@ def _fleet() -> str:
     text += re.sub(r"\]\(#(\w+)\)", lambda link: _scenario_link(link[1], parts), _parts(parts))
     header = ["name", "what it does", "aims at", "needs to know", "a decision costs", "parameters", "source"]
     known = sorted(known_policies(ROUTING).items())
-    text += f"\n## Routers\n\n{_table(header, [_policy(name, policy) for name, policy in known])}"
+    text += f"\n## Routers\n\n{_table(header, [_policy(name, policy, name) for name, policy in known])}"
     for name, policy in known:
         text += f"\n### {name}\n\n{inspect.getdoc(policy)}\n{_parameters(policy)}"
     for name, (columns, about) in {

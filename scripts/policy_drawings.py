@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -16,12 +17,25 @@ from scripts.policy_examples import (
     bars,
     grants,
     ordering_jobs,
+    run_battery,
+    run_cooling,
     run_energy,
     run_ordering,
     run_placement,
 )
 
-__all__ = ["gantt_svg", "policy_drawings", "power_svg", "servers_svg"]
+__all__ = [
+    "Scale",
+    "battery_svg",
+    "cooling_svg",
+    "gantt_svg",
+    "policy_drawings",
+    "power_svg",
+    "servers_svg",
+    "two_days_svg",
+]
+
+Floats = npt.NDArray[np.float64]
 
 # Okabe and Ito's colours, told apart by the colour-blind, and two more.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#8F8F8F", "#B5A900", "#7B5EA7", "#4C9F70", "#A0522D")  # fmt: skip
@@ -138,43 +152,83 @@ def _devices(x: float, y: float, cell: float, held: Sequence[tuple[str, float]])
     return parts
 
 
-def power_svg(
-    title: str,
-    time_s: npt.NDArray[np.float64],
-    power_w: npt.NDArray[np.float64],
-    carbon_kg_per_j: npt.NDArray[np.float64],
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The range of values that fills the height of a chart, and how its ends are written."""
+
+    low: float
+    high: float
+    low_text: str
+    high_text: str
+
+    def part(self, value: float) -> float:
+        """Return where a value is between low (0) and high (1).
+
+        >>> Scale(10.0, 20.0, "10", "20").part(12.5)
+        0.25
+        """
+        return (value - self.low) / (self.high - self.low)
+
+
+def two_days_svg(
+    title: str, time_s: Floats, bars: Floats, line: Floats, scales: tuple[Scale, Scale], caption: str
 ) -> str:
-    """Return IT power over two days as bars, the carbon intensity as a line over them."""
+    """Return two days of values as bars from the scale's zero or low end, and others as a line over them."""
     left, width, height = 64.0, 560.0, 120.0
-    most_w = float(np.ceil(power_w.max() / 2_000.0) * 2_000.0)
-    grams = carbon_kg_per_j * 3.6e9
+    of_bars, of_line = scales
     hours = time_s / 3_600.0
     step = width / len(hours)
+    zero = of_bars.part(min(max(0.0, of_bars.low), of_bars.high)) * height
     parts = []
-    for index, value in enumerate(power_w.tolist()):
-        tall = value / most_w * height
+    for index, value in enumerate(bars.tolist()):
+        end = of_bars.part(value) * height
+        tall = abs(end - zero)
         parts.append(
-            f'<rect x="{left + index * step:.2f}" y="{8 + height - tall:.2f}" width="{step:.2f}"'
+            f'<rect x="{left + index * step:.2f}" y="{8 + height - max(end, zero):.2f}" width="{step:.2f}"'
             f' height="{tall:.2f}" fill="#0072B2"/>'
         )
-    line = " ".join(
-        f"{left + (index + 0.5) * step:.2f},{8 + height - value / 500.0 * height:.2f}"
-        for index, value in enumerate(grams.tolist())
+    points = " ".join(
+        f"{left + (index + 0.5) * step:.2f},{8 + height - of_line.part(value) * height:.2f}"
+        for index, value in enumerate(line.tolist())
     )
-    parts.append(f'<polyline points="{line}" fill="none" stroke="#D55E00" stroke-width="2"/>')
+    parts.append(f'<polyline points="{points}" fill="none" stroke="#D55E00" stroke-width="2"/>')
     base = 8.0 + height
     parts.append(f'<line class="axis" x1="{left:g}" y1="{base:g}" x2="{left + width:g}" y2="{base:g}"/>')
     for hour in range(0, 49, 6):
         x = left + hour / 48.0 * width
         parts.append(f'<text x="{x:g}" y="{base + 15:g}" text-anchor="middle">{hour}</text>')
     parts.append(f'<text x="4" y="{base + 15:g}">hour</text>')
-    parts.append(f'<text x="4" y="18">{most_w / 1e3:g} kW</text>')
-    parts.append(f'<text x="{left + width + 6:g}" y="18" style="fill:#D55E00">500 g/kWh</text>')
-    parts.append(f'<text x="4" y="{base - 2:g}">0</text>')
-    parts.append(
-        f'<text x="{left:g}" y="{base + 32:g}">bars: IT power; line: carbon intensity of the grid</text>'
-    )
+    parts.append(f'<text x="4" y="18">{of_bars.high_text}</text>')
+    parts.append(f'<text x="{left + width + 6:g}" y="18" style="fill:#D55E00">{of_line.high_text}</text>')
+    if of_line.low_text:
+        parts.append(
+            f'<text x="{left + width + 6:g}" y="{base - 2:g}" style="fill:#D55E00">{of_line.low_text}</text>'
+        )
+    parts.append(f'<text x="4" y="{base - 2:g}">{of_bars.low_text}</text>')
+    parts.append(f'<text x="{left:g}" y="{base + 32:g}">{caption}</text>')
     return _svg(left + width + 76.0, base + 40.0, title, parts)
+
+
+def power_svg(title: str, time_s: Floats, power_w: Floats, carbon_kg_per_j: Floats) -> str:
+    """Return IT power over two days as bars, the carbon intensity as a line over them."""
+    most_w = float(np.ceil(power_w.max() / 2_000.0) * 2_000.0)
+    scales = Scale(0.0, most_w, "0", f"{most_w / 1e3:g} kW"), Scale(0.0, 500.0, "", "500 g/kWh")
+    caption = "bars: IT power; line: carbon intensity of the grid"
+    return two_days_svg(title, time_s, power_w, carbon_kg_per_j * 3.6e9, scales, caption)
+
+
+def cooling_svg(title: str, time_s: Floats, supply_deg_c: Floats, wet_bulb_deg_c: Floats) -> str:
+    """Return the supply temperature over two days as bars from 10 degC, the wet bulb as a line over them."""
+    scale = Scale(10.0, 30.0, "10 degC", "30 degC")
+    caption = "bars: supply air; line: wet bulb outdoors"
+    return two_days_svg(title, time_s, supply_deg_c, wet_bulb_deg_c, (scale, scale), caption)
+
+
+def battery_svg(title: str, time_s: Floats, battery_w: Floats, price_usd_per_j: Floats) -> str:
+    """Return what goes into the battery (up) and out of it (down) over two days, the price as a line over it."""
+    scales = Scale(-20e3, 20e3, "-20 kW", "20 kW"), Scale(0.0, 0.4, "0", "0.4 USD/kWh")
+    caption = "bars: into the battery (up), out of it (down); line: price of energy"
+    return two_days_svg(title, time_s, battery_w, price_usd_per_j * 3.6e6, scales, caption)
 
 
 def policy_drawings() -> dict[str, str]:
@@ -192,4 +246,12 @@ def policy_drawings() -> dict[str, str]:
         series = run_energy(name).series
         columns = (series[column] for column in ("time_s", "it_power_w", "carbon_intensity_kg_per_j"))
         drawn[f"energy-{name}.svg"] = power_svg(name, *columns)
+    for name in sorted(known_policies("cooling")):
+        series = run_cooling(name).series
+        columns = (series[column] for column in ("time_s", "supply_temperature_deg_c", "wet_bulb_deg_c"))
+        drawn[f"cooling-{name}.svg"] = cooling_svg(name, *columns)
+    for name in sorted(known_policies("battery")):
+        series = run_battery(name).series
+        columns = (series[column] for column in ("time_s", "battery_power_w", "price_usd_per_j"))
+        drawn[f"battery-{name}.svg"] = battery_svg(name, *columns)
     return drawn

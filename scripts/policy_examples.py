@@ -23,6 +23,8 @@ __all__ = [
     "bars",
     "grants",
     "ordering_jobs",
+    "run_battery",
+    "run_cooling",
     "run_energy",
     "run_ordering",
     "run_placement",
@@ -45,9 +47,18 @@ POLICY_EXAMPLES = {
     "energy": (
         "The example: four jobs of 4 to 8 h on 16 accelerators, all deferrable by a day, under a daily carbon curve."
     ),
+    "cooling": (
+        "The example: the same jobs, all started as they come, in a hall with open aisles and a chilled-water plant, on two"
+        " summer days in Santa Clara; the scenario's supply air has 22 degC."
+    ),
+    "battery": (
+        "The example: the same jobs, with a battery of 40 kWh, panels of 40 kW in June in Dublin, a price that is low at night and high in the"
+        " evening, a demand charge, and a demand-response event from 17:00 to 19:00 on the second day."
+    ),
 }
 """What each kind of policy is shown deciding."""
-_FOR_EXAMPLES = {"round_s": 60.0, "reallocate_after_s": 60.0, "threshold_accelerator_s": 300.0, "skip": 1e9}
+_FOR_EXAMPLES = {"round_s": 60.0, "reallocate_after_s": 60.0, "threshold_accelerator_s": 300.0, "skip": 1e9,
+                 "target_w": 12e3}  # fmt: skip
 """Parameters that bring a policy to the scale of a few minutes, where it has them."""
 
 
@@ -144,18 +155,67 @@ def run_placement(name: str) -> RunResult:
         accelerator_share=[PARTS.get(name, 1.0) for name in names],
         duration_s=1e6,
     )
+    # For policies that look at heat: the right rack breathes a fifth of what comes out of the left one.
+    mixed = {"layout": {"kind": "matrix", "recirculation": [[0.05, 0.2], [0.05, 0.05]]}}
     scenario = _scenario(
-        racks, policies={"placement": _choice("placement", name)}, horizon_s=len(width) * MINUTE_S
+        racks,
+        policies={"placement": _choice("placement", name)},
+        horizon_s=len(width) * MINUTE_S,
+        room=mixed if getattr(known_policies("placement")[name], "knows_heat", False) else None,
     )
     return simulate(scenario, 0, jobs=jobs, guards=True)
 
 
 def run_energy(name: str) -> RunResult:
     """Return the run of four deferrable jobs over two days of a daily carbon curve, under an energy policy."""
-    rack = {"name": "r", "servers": [{"count": 2, "accelerator": "A100-80", "accelerators": 8}]}
-    hour_s = 60 * MINUTE_S
     curve = [400, 400, 390, 390, 400, 420, 430, 400, 330, 260, 210, 180,
              170, 170, 190, 230, 300, 380, 440, 460, 450, 440, 430, 410]  # fmt: skip
+    carbon = {"kind": "daily", "intensity_kg_per_j": [g / 3.6e9 for g in curve]}
+    return _run_two_days("energy", name, grid={"carbon": carbon})
+
+
+def run_cooling(name: str) -> RunResult:
+    """Return the run of four jobs over two summer days, under a cooling policy."""
+    return _run_two_days(
+        "cooling",
+        name,
+        room={},
+        cooling={"supply_temperature_deg_c": 22.0},
+        weather={"kind": "site", "site": "santa-clara"},
+        grid={"start": "2023-07-01T07:00:00Z"},
+    )
+
+
+def run_battery(name: str) -> RunResult:
+    """Return the run of four jobs over two summer days with panels and a battery, under a battery policy."""
+    prices = [{"name": "night", "price_usd_per_j": "0.06 USD/kWh", "from_hour": 22, "to_hour": 6},
+              {"name": "evening", "price_usd_per_j": "0.30 USD/kWh", "from_hour": 16, "to_hour": 21},
+              {"name": "day", "price_usd_per_j": "0.14 USD/kWh"}]  # fmt: skip
+    clean = [350] * 6 + [280, 220, 170, 140, 120, 110, 110, 120, 150, 200, 280, 360] + [420] * 4 + [390, 370]
+    event = {"start_s": "41 h", "duration_s": "2 h", "import_limit_w": "5 kW"}
+    return _run_two_days(
+        "battery",
+        name,
+        weather={"kind": "site", "site": "dublin"},
+        onsite={"battery": {"capacity_j": "40 kWh"}, "solar": {"rated_power_w": "40 kW"}},
+        grid={
+            "start": "2023-06-01T00:00:00Z",
+            "carbon": {"kind": "daily", "intensity_kg_per_j": [g / 3.6e9 for g in clean]},
+            "demand_response": [event],
+            "tariff": {
+                "kind": "time_of_use",
+                "time_zone": "UTC",
+                "energy": prices,
+                "demand": [{"name": "any_time", "price_usd_per_w": "18 USD/kW"}],
+            },
+        },
+    )
+
+
+def _run_two_days(kind: str, name: str, **said: Any) -> RunResult:  # noqa: ANN401  any part of a scenario
+    """Return two days of four deferrable jobs on sixteen accelerators under one policy."""
+    rack = {"name": "r", "servers": [{"count": 2, "accelerator": "A100-80", "accelerators": 8}]}
+    hour_s = 60 * MINUTE_S
     jobs = job_table(
         job_id=["A", "B", "C", "D"],
         submit_s=np.array([0.0, 4.0, 18.0, 20.0]) * hour_s,
@@ -163,12 +223,7 @@ def run_energy(name: str) -> RunResult:
         duration_s=np.array([5.0, 6.0, 4.0, 8.0]) * hour_s,
         slack_s=24.0 * hour_s,
     )
-    scenario = _scenario(
-        [rack],
-        policies={"energy": _choice("energy", name)},
-        horizon_s=48.0 * hour_s,
-        grid={"carbon": {"kind": "daily", "intensity_kg_per_j": [g / 3.6e9 for g in curve]}},
-    )
+    scenario = _scenario([rack], policies={kind: _choice(kind, name)}, horizon_s=48.0 * hour_s, **said)
     return simulate(scenario, 0, jobs=jobs, guards=True)
 
 

@@ -191,7 +191,7 @@ class CarbonScale(EnergyPolicy):
             return said, again_s
         latest_s = jobs.submit_s[rows] + jobs.slack_s[rows] + jobs.estimated_duration_s[rows] - self.restart_s
         left_s = jobs.estimated_duration_s[rows] * active.left_fraction
-        starts_s = _slots(grid, float(latest_s[deferrable].max()))
+        starts_s = _slots(grid, max(grid.now_s, float(latest_s[deferrable].max())))
         intensity = grid.carbon_mean_kg_per_j(starts_s, 0.0)
         others = int(active.width[active.running & ~deferrable].sum())
         room = np.full(len(starts_s), int(active.type_accelerators.sum()) - others, dtype=np.int64)

@@ -23,7 +23,9 @@ class AwakeFirst(PlacementPolicy):
 
     name: ClassVar[str] = "awake_first"
     optimises: ClassVar[str] = "servers that can sleep, and jobs that need not wait for one to wake"
-    source: ClassVar[str] = "Gandhi et al., AutoScale, ACM TOCS 30 (2012), index packing, with the tightest fit"
+    source: ClassVar[str] = (
+        "Gandhi et al., AutoScale, ACM TOCS 30 (2012), index packing, with the tightest fit"
+    )
     needs: ClassVar[str] = "what is free on each server, and which of them sleep"
 
     def __init__(self) -> None:

@@ -155,7 +155,7 @@ def known_policies(kind: str) -> Mapping[str, PolicyClass]:
     Kinds are "ordering", "placement", "energy", "cooling", "battery" and, for fleets, "routing".
 
     >>> sorted(known_policies("placement"))[:4]
-    ['best_fit', 'best_fit_vector', 'consolidated', 'dot_prod']
+    ['best_fit', 'best_fit_vector', 'consolidated', 'coolest_inlet']
     """
     return MappingProxyType(_REGISTRY[kind])
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +83,8 @@ def _slope(power_w: Sequence[float], value: Sequence[float], one: int, other: in
 def fill_water(power_w: Floats, value: Floats, limits: Limits, first: Floats | None = None) -> Floats:
     """Return (K,) the power each job may draw, W, between its least and its greatest.
 
-    All have their least, whatever the limits say; what is left goes where a watt adds most value.
+    All have their least, whatever the limits say; what is left goes where a watt adds most value, and where it adds
+    equally much in equal parts.
 
     Args:
         power_w: (K, L) at levels that rise.
@@ -106,9 +107,7 @@ def fill_water(power_w: Floats, value: Floats, limits: Limits, first: Floats | N
     ]
     segments.sort()  # (rank, minus value a watt, job, from W, to W): best first
     room_w = limits.hall_w - math.fsum(given.tolist())
-    if np.isinf(limits.group_w).all():
-        return _fill_hall(given, segments, room_w)
-    return _fill_groups(given, segments, room_w, limits)
+    return _fill(given, segments, room_w, limits)
 
 
 def _curves(power_w: Floats, value: Floats) -> list[_Curve]:
@@ -133,32 +132,35 @@ def _curve(power_w: list[float], value: list[float]) -> _Curve:
     return power_w[corners[0]], pieces
 
 
-def _fill_hall(given: Floats, segments: list[_Segment], room_w: float) -> Floats:
-    for _, _, job, begin_w, end_w in segments:
-        if room_w <= 0.0:
-            break
-        more_w = min(end_w - begin_w, room_w)
-        given[job] += more_w
-        room_w -= more_w
-    return given
-
-
-def _fill_groups(given: Floats, segments: list[_Segment], room_w: float, limits: Limits) -> Floats:
+def _fill(given: Floats, segments: list[_Segment], room_w: float, limits: Limits) -> Floats:
+    """Return `given` with the pieces that there is room for, best first; equal ones are served in equal parts."""
     left_w = (limits.group_w - limits.group_sums(given)).tolist()
     places: list[list[tuple[int, float]]] = [[] for _ in given]
     for job, group, part in zip(
         limits.job.tolist(), limits.group.tolist(), limits.part.tolist(), strict=True
     ):
-        places[job].append((group, part))
+        if left_w[group] < math.inf:
+            places[job].append((group, part))
     full = [False] * len(given)
-    for _, _, job, begin_w, end_w in segments:
-        if full[job]:  # its curve cannot be climbed beyond a piece that was not taken whole
+    for _, alike in groupby(segments, key=lambda segment: segment[:2]):
+        # A curve cannot be climbed beyond a piece that was not taken whole.
+        pieces = [(job, end_w - begin_w) for _, _, job, begin_w, end_w in alike if not full[job]]
+        if room_w <= 0.0:
+            break
+        if not pieces:
             continue
-        most_w = min([room_w, *(left_w[group] / part for group, part in places[job])])
-        more_w = max(0.0, min(end_w - begin_w, most_w))
-        full[job] = more_w < (end_w - begin_w) * (1.0 - _ROUNDING)
-        given[job] += more_w
-        room_w -= more_w
-        for group, part in places[job]:
-            left_w[group] -= more_w * part
+        total_w = math.fsum(length_w for _, length_w in pieces)
+        shares = (1.0,) if total_w <= room_w else (max(0.0, room_w / total_w), 1.0)
+        taken = [0.0] * len(pieces)
+        for share in shares:
+            for number, (job, length_w) in enumerate(pieces):
+                most_w = min([room_w, *(left_w[group] / part for group, part in places[job])])
+                more_w = max(0.0, min(length_w * share - taken[number], most_w))
+                taken[number] += more_w
+                given[job] += more_w
+                room_w -= more_w
+                for group, part in places[job]:
+                    left_w[group] -= more_w * part
+        for (job, length_w), more_w in zip(pieces, taken, strict=True):
+            full[job] = full[job] or more_w < length_w * (1.0 - _ROUNDING)
     return given

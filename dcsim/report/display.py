@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dcsim.results.schema import SUMMARY
+from dcsim.results.schema import ACCOUNT, SUMMARY
 from dcsim.study.statistics import Interval, PairedDifference
 
 __all__ = [
@@ -42,16 +42,29 @@ LABELS = {
 }
 """Column of schema.SUMMARY -> heading."""
 
-_UNITS = {column.name: column.unit for column in SUMMARY}
+_UNITS = {column.name: column.unit for column in (*ACCOUNT, *SUMMARY)}
 _LADDERS: dict[str, tuple[tuple[float, str], ...]] = {
     "s": ((1.0, "s"), (60.0, "min"), (3_600.0, "h"), (86_400.0, "d")),
     "J": ((3.6e6, "kWh"), (3.6e9, "MWh"), (3.6e12, "GWh"), (3.6e15, "TWh")),
+    "J of steps": ((3.6, "mWh"), (3_600.0, "Wh"), (3.6e6, "kWh"), (3.6e9, "MWh")),
     "W": ((1.0, "W"), (1e3, "kW"), (1e6, "MW"), (1e9, "GW")),
     "kg": ((1e-3, "gCO2e"), (1.0, "kgCO2e"), (1e3, "tCO2e"), (1e6, "ktCO2e")),
     "USD": ((1.0, "USD"), (1e3, "kUSD"), (1e6, "MUSD")),
     "L": ((1.0, "L"), (1e3, "m3"), (1e6, "ML")),
+    "L/J": ((1.0 / 3.6e6, "L/kWh"),),
+    "kg/J": ((1.0 / 3.6e6, "kgCO2e/kWh"),),
+    "degC": ((1.0, "\u00b0C"),),
 }
-_PERCENT = frozenset({"accelerator_utilisation", "network_stall_fraction", "data_stall_fraction"})
+_PERCENT = frozenset(
+    {
+        "accelerator_utilisation",
+        "network_stall_fraction",
+        "data_stall_fraction",
+        "iteu_sv",
+        "free_cooling_fraction",
+        "battery_wear_fraction",
+    }
+)
 _STEP_UP_AT = {"s": 2.0}
 """Go to the next unit when there are at least this many of it (times: 90 s stays 90 s)."""
 MINUS = "\u2212"
@@ -71,6 +84,18 @@ class Scale:
         '0.5000'
         """
         return number_text(value / self.factor)
+
+    def aligned_text(self, value: float, largest: float) -> str:
+        """Return an SI value with the decimals that four digits of the largest of its column need.
+
+        >>> [Scale(3.6e6, "kWh").aligned_text(value * 3.6e6, 422.6 * 3.6e6) for value in (422.6, 0.071, math.nan)]
+        ['422.6', '0.1', '\u2013']
+        """
+        if math.isnan(value):
+            return "\u2013"
+        size = abs(largest / self.factor)
+        decimals = min(12, max(0, 3 - math.floor(math.log10(size)))) if size > 0.0 else 0
+        return f"{value / self.factor:,.{decimals}f}".replace("-", MINUS)
 
     def interval_text(self, interval: Interval) -> str:
         """Return mean \u00b1 half-width, no more digits than the half-width has meaning for (two).
@@ -94,14 +119,16 @@ def scale_for(metric: str, values: Iterable[float], unit: str | None = None) -> 
     """Return the scale that suits the largest of some SI values of one metric.
 
     Args:
-        metric: column of schema.SUMMARY.
+        metric: column of schema.SUMMARY or schema.ACCOUNT.
         values: in SI; NaN is left out.
-        unit: SI unit, for quantities that are no column of the summary.
+        unit: SI unit, for quantities that are no column of these.
 
     >>> scale_for("energy_facility_j", [7.2e9])
     Scale(factor=3600000000.0, unit='MWh')
     >>> scale_for("pue", [1.2])
     Scale(factor=1.0, unit='')
+    >>> scale_for("wue_l_per_j", [5e-7]).text(5e-7)
+    '1.800'
     """
     si = _UNITS.get(metric, "") if unit is None else unit
     if metric in _PERCENT:

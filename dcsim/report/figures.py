@@ -17,7 +17,17 @@ from dcsim.report.gantt import GanttBars
 from dcsim.study.arms import Arm
 from dcsim.study.study import Study
 
-__all__ = ["MAX_BINS", "coarser", "gantt_figure", "pareto_figure", "plain", "rounded", "series_figure"]
+__all__ = [
+    "MAX_BINS",
+    "StepLines",
+    "coarser",
+    "gantt_figure",
+    "pareto_figure",
+    "plain",
+    "rounded",
+    "series_figure",
+    "stack_of_axes",
+]
 
 Table = Mapping[str, npt.NDArray[Any]]
 Figure = dict[str, Any]
@@ -41,7 +51,7 @@ def rounded(values: npt.NDArray[Any] | Sequence[float]) -> list[float | None]:
 def coarser(series: Table, limit: int = MAX_BINS) -> dict[str, npt.NDArray[Any]]:
     """Return a series table of at most `limit` bins: neighbours merged, means weighted by duration.
 
-    PUE is the ratio of the merged energies, not the mean of ratios.
+    PUE is the ratio of the merged energies, not the mean of ratios; what is stored is that at the end.
     """
     bins = series["time_s"].size
     if bins <= limit:
@@ -54,6 +64,7 @@ def coarser(series: Table, limit: int = MAX_BINS) -> dict[str, npt.NDArray[Any]]
             merged[name] = np.add.reduceat(values * series["duration_s"], starts) / duration
     with np.errstate(divide="ignore", invalid="ignore"):
         merged["pue"] = merged["facility_power_w"] / merged["it_power_w"]
+    merged["stored_j"] = series["stored_j"][np.append(starts[1:], bins) - 1]
     return merged
 
 
@@ -144,7 +155,7 @@ def series_figure(series: Table) -> Figure:
     time = scale_for("makespan_s", [end_s])
     power = scale_for("", [float(np.max(table["facility_power_w"], initial=0.0))], unit="W")
     x = rounded(np.append(table["time_s"], end_s) / time.factor)
-    lines = _Lines(x)
+    lines = StepLines(x)
     for slot, (column, name) in enumerate(
         (("it_power_w", "IT"), ("cooling_power_w", "cooling"), ("loss_power_w", "conversion losses"))
     ):
@@ -164,14 +175,19 @@ def series_figure(series: Table) -> Figure:
         "height": 1040,
         "hovermode": "x unified",
         "hoversubplots": "axis",
-        **_stack_of_axes(titles, shares),
+        **stack_of_axes(titles, shares),
     }
+    layout["yaxis2"] |= {"rangemode": "normal", "minallowed": 1.0}  # PUE
     layout["xaxis"] = {"title": {"text": f"Time ({time.unit})"}, "anchor": f"y{len(titles)}"}
     return {"data": lines.traces, "layout": layout}
 
 
-class _Lines:
-    """Step lines on a common x: each value holds over its bin, as the model has it."""
+class StepLines:
+    """Step lines on a common x: each value holds over its bin, as the model has it.
+
+    Args:
+        x: edges of the bins, in the unit shown.
+    """
 
     def __init__(self, x: list[float | None]) -> None:
         self.x = x
@@ -180,6 +196,15 @@ class _Lines:
     def add(
         self, values: npt.NDArray[Any], name: str, slot: int | str, *, axis: int, stacked: bool = False
     ) -> None:
+        """Add a line.
+
+        Args:
+            values: one a bin, in the unit shown.
+            name: in the legend.
+            slot: its place in the theme's list of colours, or "text" or "quiet".
+            axis: number of its y axis, the first is 1.
+            stacked: on top of the other lines of this kind.
+        """
         y = rounded(values)
         trace: Figure = {
             "type": "scatter",
@@ -195,8 +220,13 @@ class _Lines:
         self.traces.append(trace | ({"stackgroup": "power"} if stacked else {}))
 
 
-def _stack_of_axes(titles: Sequence[str], shares: Sequence[float]) -> Figure:
-    """Return y axes one below the other, the first on top, with a gap between."""
+def stack_of_axes(titles: Sequence[str], shares: Sequence[float]) -> Figure:
+    """Return y axes one below the other, the first on top, with a gap between.
+
+    Args:
+        titles: of the axes.
+        shares: of the height, in any unit.
+    """
     axes: Figure = {}
     top, gap = 1.0, 0.025
     total = sum(shares)
@@ -211,7 +241,6 @@ def _stack_of_axes(titles: Sequence[str], shares: Sequence[float]) -> Figure:
             "rangemode": "tozero",
         }
         top = bottom
-    axes["yaxis2"] |= {"rangemode": "normal", "minallowed": 1.0}
     return axes
 
 

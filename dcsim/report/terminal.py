@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dcsim.report.account import MEANING
 from dcsim.report.display import LABELS, difference_text, scale_for, verdict_mark
+from dcsim.report.terminal_account import account_table, profile_table, tenant_table
 from dcsim.results.run_result import RunResult
 from dcsim.study.statistics import PairedDifference
 from dcsim.study.study import Study
@@ -51,7 +53,7 @@ def _titled(title: str, table: Table, caption: str = "") -> Group:
 
 
 def run_table(result: RunResult) -> Group:
-    """Return the summary of one run: metric, value, unit."""
+    """Return what jobs saw of one run: metric, value, unit; what the facility spent is in its account."""
     from rich.text import Text
 
     title = (
@@ -63,7 +65,7 @@ def run_table(result: RunResult) -> Group:
     table.add_column("Unit")
     for metric, label in LABELS.items():
         value = result.summary[metric]
-        if isinstance(value, str):
+        if isinstance(value, str) or metric in MEANING:
             continue
         scale = scale_for(metric, [float(value)])
         shown = f"{value:,}" if isinstance(value, int) else scale.text(float(value))
@@ -151,12 +153,14 @@ def _difference_cell(difference: PairedDifference) -> Text:
 
 
 def print_run(result: RunResult, console: Console | None = None) -> None:
-    """Print the summary of one run and its warnings."""
+    """Print the summary of one run, the facility's account, who answers for it, and the run's warnings."""
     from rich.console import Console
     from rich.text import Text
 
     target = console or Console()
-    target.print(run_table(result))
+    for part in (run_table(result), account_table(result), tenant_table(result), profile_table(result)):
+        if part is not None:
+            target.print(part)
     for warning in result.warnings:
         target.print(Text(f"warning: {warning}", style="yellow"))
 

@@ -339,6 +339,7 @@ ACCOUNT = (
     Column("battery_wear_fraction", "float64", "", "of the battery's life used up"),
     Column("peak_facility_w", "float64", "W", "largest power of the facility"),
     Column("peak_import_w", "float64", "W", "largest mean of a settlement interval, bought from the grid"),
+    Column("energy_over_limit_j", "float64", "J", "imported above what demand response asked for"),
     Column("peak_hall_deg_c", "float64", "degC", "hottest return air"),
     Column("hottest_inlet_deg_c", "float64", "degC", "hottest air into a rack; NaN without a room"),
     Column("seconds_above_capacity", "float64", "s", "for which the plant could not remove all heat"),

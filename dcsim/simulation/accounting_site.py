@@ -98,6 +98,7 @@ def account_row(
         "battery_wear_fraction": account.wear.life_used if account.wear is not None else 0.0,
         "peak_facility_w": metered.peak_facility_w,
         "peak_import_w": float(flows.import_w.max(initial=0.0)),
+        "energy_over_limit_j": account.over_limit_j,
         "peak_hall_deg_c": metered.peak_hall_deg_c,
         "hottest_inlet_deg_c": math.nan
         if run.heat is None

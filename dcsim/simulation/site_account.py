@@ -40,6 +40,8 @@ class SiteAccount:
     """Of the battery."""
     carbon_kg: Floats
     """(M,) of what is bought in each settlement interval, location-based."""
+    over_limit_j: float
+    """Imported above what demand response asked for."""
     other_carbon_kg: Mapping[str, float]
     """market, marginal, lifecycle: of the run; NaN where the scenario gives no such series."""
     notes: tuple[str, ...]
@@ -133,6 +135,7 @@ def account_site(
         bill=run_bill(grid, onsite, flows, wear.cost_usd if wear is not None else 0.0),
         wear=wear,
         carbon_kg=bought_j * grid.carbon.at(middle_s),
+        over_limit_j=_over_limit_j(inputs, flows, middle_s),
         other_carbon_kg={
             "market": _sum(bought_j, grid.market_carbon, middle_s),
             "marginal": _sum(bought_j, grid.marginal_carbon, middle_s),
@@ -140,6 +143,11 @@ def account_site(
         },
         notes=notes,
     )
+
+
+def _over_limit_j(inputs: RunInputs, flows: SiteFlows, middle_s: Floats) -> float:
+    limit_w = np.array([inputs.limits.import_w(time_s) for time_s in middle_s.tolist()])
+    return math.fsum((np.maximum(flows.import_w - limit_w, 0.0) * flows.duration_s).tolist())
 
 
 def _tree_loss(record: RunRecord, end_s: float) -> StepSeries | None:

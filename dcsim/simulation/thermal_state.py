@@ -31,7 +31,7 @@ _CONSISTENT = 1e-9
 """Relative: powers and temperatures at the end of an instant."""
 
 
-class PowerOfRacks(Protocol):
+class _PowerOfRacks(Protocol):
     """What is needed of `RackPowers`."""
 
     power_w: Floats
@@ -45,14 +45,14 @@ class PowerOfRacks(Protocol):
         """Take what a job draws now."""
 
 
-class Caps(Protocol):
+class _Caps(Protocol):
     """What is needed of `Capping`."""
 
     def set_thermal_cap(self, job: int, fraction: float) -> None:
         """Hold a job to a cap at once; 1: no longer."""
 
 
-class PowerOfServers(Protocol):
+class _PowerOfServers(Protocol):
     """What is needed of `ServerStates`."""
 
     power_w: float
@@ -84,7 +84,7 @@ class ThermalState:
         log: EventLog,
         fleet: Fleet,
         room: Room,
-        racks: PowerOfRacks,
+        racks: _PowerOfRacks,
         *,
         racks_per_node: int = 1,
         supply_deg_c: float = 24.0,
@@ -98,8 +98,8 @@ class ThermalState:
         self._feedback = HeatFeedback(fleet.types, self._cells, count)
         self.supply_deg_c, self.flow_fraction = supply_deg_c, 1.0
         self._refuse_runaway()
-        self._capping: Caps | None = None
-        self._servers_of_run: PowerOfServers | None = None
+        self._capping: _Caps | None = None
+        self._servers_of_run: _PowerOfServers | None = None
         self.extra_w = 0.0
         """What fans and leakage draw above reference, of all racks; an exact sum."""
         self._extra: Floats = np.zeros(count)
@@ -148,7 +148,7 @@ class ThermalState:
             got = f"servers that answer a kelvin of inlet with power for {worst:.3g} K more"
             raise ScenarioError([Problem("scenario", None, "room", got, "less than 1 K", hint)])
 
-    def connect(self, capping: Caps | None, servers: PowerOfServers) -> None:
+    def connect(self, capping: _Caps | None, servers: _PowerOfServers) -> None:
         """Take whom to tell: `capping` whom heat holds back, and `servers` what is extra, from now on."""
         self._capping, self._servers_of_run = capping, servers
         servers.power_w += self.extra_w
@@ -185,7 +185,8 @@ class ThermalState:
     def job_changed(self, running: RunningJob, before_w: float, after_w: float) -> None:
         """A job draws `after_w` in place of `before_w`."""
         self._racks.job_changed(running, before_w, after_w)
-        self._job_w[running] = after_w
+        if self.devices.has_any:
+            self._job_w[running] = after_w
 
     def granted(self, running: RunningJob) -> None:
         """A job was granted its servers; on throttled ones it is held back from the start."""

@@ -11,6 +11,7 @@ from typing import Protocol
 from dcsim.errors import Problem, ScenarioError
 from dcsim.spec.cluster import ServerSpec
 from dcsim.spec.cooling import FileWeatherSpec, SiteWeatherSpec
+from dcsim.spec.demand_response import demand_response_issues
 from dcsim.spec.names import nearest
 from dcsim.spec.network_size import room_issues, switch_count
 from dcsim.spec.onsite import onsite_issues
@@ -272,6 +273,17 @@ def _cooling_capacity(check: _Check) -> None:
         )
 
 
+def _demand_response(check: _Check) -> None:
+    """Events leave room for idle servers, and begin before the run ends."""
+    if check.catalogue is None:
+        return
+    scenario = check.scenario
+    idle_w = idle_it_power_w(scenario, check.catalogue)
+    ends_s = math.inf if scenario.horizon_s is None else scenario.horizon_s
+    for issue in demand_response_issues(scenario.grid.demand_response, idle_w, ends_s):
+        check.refuse(("grid", "demand_response", *issue.at), issue.got, issue.expected, issue.hint)
+
+
 def _power_ratings(check: _Check) -> None:
     """Every stage of the power chain can carry the idle draw."""
     if check.catalogue is None:
@@ -377,6 +389,7 @@ _RULES: tuple[Callable[[_Check], None], ...] = (
     _sleep_power,
     _cooling_capacity,
     _power_ratings,
+    _demand_response,
     _power_tree,
     _power_budget,
     _onsite,

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from dcsim.spec.check import Catalogue, idle_it_power_w, peak_it_power_w, server_groups
 from dcsim.spec.cooling import ConstantWeatherSpec
 from dcsim.spec.cooling_likely import cooling_doubts
-from dcsim.spec.grid import ConstantCarbonSpec, ConstantPriceSpec
+from dcsim.spec.energy_likely import energy_doubts
 from dcsim.spec.model import SpecModel
 from dcsim.spec.network_likely import network_doubts
 from dcsim.spec.scenario import Scenario
@@ -284,15 +284,9 @@ def _unused(scenario: Scenario) -> Iterator[str]:
 def _without_effect(scenario: Scenario) -> Iterator[str]:
     """Yield a warning for each policy or limit that cannot change anything, or hides everything."""
     workload = scenario.workload
-    energy = scenario.policies.energy.name
-    shifting = energy in {"carbon_shift", "carbon_suspend", "price_shift", "price_suspend"}
-    if shifting and _signal_is_constant(scenario, energy):
-        signal, field = ("price", "price") if energy.startswith("price") else ("carbon intensity", "carbon")
-        yield f"policies.energy: {energy} has no effect under a constant {signal}; give grid.{field} a day"
+    yield from energy_doubts(scenario)
     if not isinstance(workload, GeneratedWorkloadSpec):
         return
-    if shifting and not any(kind.deferrable_fraction and kind.slack_s for kind in workload.mix):
-        yield f"policies.energy: {energy} has no effect, as no job is deferrable (workload.mix)"
     horizon_s, rate_per_s = scenario.horizon_s, workload.arrivals.rate_per_s
     if horizon_s is not None and rate_per_s is not None and horizon_s * rate_per_s < 1.0:
         yield "horizon_s: shorter than the mean gap between arrivals (workload.arrivals.rate_per_s)"
@@ -304,15 +298,6 @@ def _without_effect(scenario: Scenario) -> Iterator[str]:
         and horizon_s > 90 * 86_400.0
     ):
         yield "weather: constant for a horizon of months; a site or a file has seasons"
-
-
-def _signal_is_constant(scenario: Scenario, energy: str) -> bool:
-    """Say whether what a shifting policy goes by never changes."""
-    grid = scenario.grid
-    if energy.startswith("price"):
-        return grid.tariff is None and isinstance(grid.price, ConstantPriceSpec)
-    series = {"marginal": grid.marginal_carbon, "life_cycle": grid.lifecycle_carbon}
-    return isinstance(series.get(grid.steer_by, grid.carbon), ConstantCarbonSpec)
 
 
 def _overload(scenario: Scenario, catalogue: Catalogue) -> Iterator[str]:

@@ -12,11 +12,10 @@ from dcsim.errors import ResultError
 from dcsim.results.canonical import signed_json
 from dcsim.results.files import write_atomically
 from dcsim.results.manifest import read_signed
-from dcsim.results.schema import RESULT_VERSION
+from dcsim.results.schema import RESULT_VERSION, SUMMARY
 from dcsim.results.versions import code_sha256, dcsim_version, package_versions
 from dcsim.study.arms import Arm
 from dcsim.study.pareto import pareto_front
-from dcsim.results.schema import SUMMARY
 from dcsim.study.statistics import METRICS, Interval, PairedDifference, compare_arms, mean_interval
 
 __all__ = ["FORMAT", "STUDY", "Failure", "Row", "Study", "made_by", "read_study", "write_study"]
@@ -175,7 +174,9 @@ def read_study(path: Path) -> Study:
     named = {arm.name: arm for arm in arms}
     if content["baseline"] not in named:
         raise ResultError(f"{path / STUDY}: baseline {content['baseline']!r} is not among its arms")
-    missing = {column.name for column in SUMMARY} - set(content["rows"][0]["values"] if content["rows"] else ())
+    missing = {column.name for column in SUMMARY} - set(
+        content["rows"][0]["values"] if content["rows"] else ()
+    )
     if content["rows"] and missing:
         what = ", ".join(sorted(missing))
         raise ResultError(f"{path / STUDY}: written by another version, without {what}; compare again")

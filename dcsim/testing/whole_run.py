@@ -17,7 +17,7 @@ from dcsim.spec.power import PowerChainSpec
 from dcsim.spec.room import AislesSpec, RoomSpec
 from dcsim.spec.scenario import Scenario
 from dcsim.spec.workload import GeneratedWorkloadSpec, JobKindSpec
-from dcsim.testing.strategies import clusters, grids, job_tables, weathers
+from dcsim.testing.strategies import clusters, grids, job_tables, weathers, with_room_if_needed
 from dcsim.workload.jobs import JobTable
 
 __all__ = ["check_names_do_not_matter", "check_whole_run", "scenario_of"]
@@ -30,10 +30,12 @@ def scenario_of(cluster: ClusterSpec, **parts: object) -> Scenario:
 
     Args:
         cluster: the cluster.
-        parts: other parts of the scenario; the rest is by default.
+        parts: other parts of the scenario; the rest is by default, and a placement policy that looks at the air of
+            a room gets one.
     """
     placeholder = GeneratedWorkloadSpec(jobs=1, mix=(JobKindSpec(profile="tiny_transformer"),))
-    return Scenario.model_validate({"name": "contract", "cluster": cluster, "workload": placeholder, **parts})
+    whole = {"name": "contract", "cluster": cluster, "workload": placeholder, **parts}
+    return with_room_if_needed(Scenario.model_validate(whole))
 
 
 def _policies(ordering: Factory | None, placement: Factory | None, energy: Factory | None) -> Policies:

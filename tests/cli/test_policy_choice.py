@@ -85,3 +85,14 @@ def test_policies_of_all_kinds_are_listed(dcsim):
     said = dcsim("policies").stdout
     for name in ("power_budget", "weather_reset", "peak_shaving", "awake_first"):
         assert name in said
+
+
+def test_an_event_that_idle_servers_break_is_refused(dcsim, scenario_file):
+    text = scenario_file.read_text(encoding="utf-8")
+    event = "{start_s: 1 h, duration_s: 1 h, it_limit_w: 300 W}"
+    scenario_file.write_text(text + f"grid: {{demand_response: [{event}]}}\n", encoding="utf-8")
+    result = dcsim("check", scenario_file)
+    assert result.exit_code == 2
+    assert "grid.demand_response.0.it_limit_w: 300 W -> expected at least what idle servers draw" in " ".join(
+        result.stderr.split()
+    )

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+from dcsim.facility.building import HALL_RISE_K
 from dcsim.facility.meter import Meter
-from dcsim.facility.plant import HALL_RISE_K
 from dcsim.results.run_result import RunResult
 from dcsim.rng import stream
 from dcsim.simulation import simulate
@@ -150,50 +150,63 @@ def _crac_meter() -> Meter:
     return Meter(scenario, peak_it_w=PEAK_W, idle_it_w=LOW_W, base_dir=Path())
 
 
+def _flow(it_w: float) -> float:
+    return max(0.4, it_w / PEAK_W)
+
+
 def _fan_w(it_w: float) -> float:
-    return 0.04 * PEAK_W * max(0.4, it_w / PEAK_W) ** 3
+    return 0.04 * PEAK_W * _flow(it_w) ** 3
+
+
+RESISTANCE_K_PER_W = HALL_RISE_K / (PEAK_W + 0.04 * PEAK_W)
+"""At full flow; less flow warms the same heat's air more."""
 
 
 def test_a_power_step_heats_the_hall_as_one_exponential(figure: Figures) -> None:
-    # In balance at 20 kW, then 90 kW from 300 s: q(t) = q1 + (q0 - q1) exp(-(t - 300) / tau).
+    # In balance at 20 kW and 40 % flow, then 90 kW at 90 % flow from 300 s: one exponential of time constant R C.
     end_s, step_s = 3_900.0, 300.0
     edges = np.arange(0.0, end_s + 1.0, 60.0)
     result = _crac_meter().run([0.0, step_s], [LOW_W, HIGH_W], end_s, bin_edges_s=edges)
-    before_w, after_w = LOW_W + _fan_w(LOW_W), HIGH_W + _fan_w(HIGH_W)
-    resistance = HALL_RISE_K / (PEAK_W + _fan_w(PEAK_W))
+    low_w, high_w = LOW_W + _fan_w(LOW_W), HIGH_W + _fan_w(HIGH_W)
+    low_k, high_k = (
+        RESISTANCE_K_PER_W / _flow(it_w) * heat for it_w, heat in ((LOW_W, low_w), (HIGH_W, high_w))
+    )
+    tau_s = TAU_S / _flow(HIGH_W)
     start, stop = np.maximum(edges[:-1] - step_s, 0.0), np.maximum(edges[1:] - step_s, 0.0)
-    decay_s = TAU_S * (np.exp(-start / TAU_S) - np.exp(-stop / TAU_S))
-    mean_w = np.where(stop > 0.0, after_w + (before_w - after_w) * decay_s / 60.0, before_w)
-    expected_deg_c = SUPPLY_DEG_C + resistance * mean_w
+    decay_s = tau_s * (np.exp(-start / tau_s) - np.exp(-stop / tau_s))
+    mean_k = np.where(stop > 0.0, high_k + (low_k - high_k) * decay_s / 60.0, low_k)
     measured = result.sample()["hall_temperature_deg_c"]
-    worst = float(np.max(np.abs(measured / expected_deg_c - 1.0)))
+    worst = float(np.max(np.abs(measured / (SUPPLY_DEG_C + mean_k) - 1.0)))
     figure.at_most("hall temperature after a step, worst relative over 65 bins", worst, 1e-12)
-    removed_j = before_w * step_s + after_w * (end_s - step_s)
-    removed_j -= (after_w - before_w) * TAU_S * -math.expm1(-(end_s - step_s) / TAU_S)
+    stored_j = TAU_S / RESISTANCE_K_PER_W * (high_k - low_k) * -math.expm1(-(end_s - step_s) / tau_s)
+    removed_j = low_w * step_s + high_w * (end_s - step_s) - stored_j
     figure.equal("heat removed after a step [J]", result.heat_removed_j, removed_j, 1e-12)
 
 
 def test_cooling_energy_is_that_of_an_ode_solver(figure: Figures) -> None:
-    # Moore et al. 2005: COP = 0.0068 T^2 + 0.0008 T + 0.458. dq/dt = (heat - q) / tau, solved numerically.
+    # Moore et al. 2005: COP = 0.0068 T^2 + 0.0008 T + 0.458. C dT/dt = heat - (T - supply) / R, solved numerically.
     draws = stream(5, "oracle", "hall")
     times = np.concatenate([[0.0], np.sort(draws.uniform(0.0, 8_000.0, 30))])
     powers = draws.uniform(LOW_W, HIGH_W, len(times))
-    end_s = 9_000.0
+    end_s, capacity = 9_000.0, TAU_S / RESISTANCE_K_PER_W
     result = _crac_meter().run(times, powers, end_s)
     cop = 0.0068 * SUPPLY_DEG_C**2 + 0.0008 * SUPPLY_DEG_C + 0.458
-    removed_w, cooling_j, heat_j = LOW_W + _fan_w(LOW_W), 0.0, 0.0
+    begin_k = rise_k = RESISTANCE_K_PER_W / _flow(LOW_W) * (LOW_W + _fan_w(LOW_W))
+    cooling_j, heat_j = 0.0, 0.0
     for begin_s, stop_s, it_w in zip(times, np.append(times[1:], end_s), powers, strict=True):
-        heat_w = it_w + _fan_w(it_w)
+        heat_w, resistance = it_w + _fan_w(it_w), RESISTANCE_K_PER_W / _flow(it_w)
 
-        def rates(_: float, state: np.ndarray, heat_w: float = heat_w, it_w: float = it_w) -> list[float]:
-            return [(heat_w - state[0]) / TAU_S, state[0] / cop + _fan_w(it_w)]
+        def rates(
+            _: float, state: np.ndarray, heat_w: float = heat_w, it_w: float = it_w, r: float = resistance
+        ) -> list[float]:
+            removed_w = state[0] / r
+            return [(heat_w - removed_w) / capacity, removed_w / cop + _fan_w(it_w)]
 
-        solved = solve_ivp(rates, (begin_s, stop_s), [removed_w, 0.0], rtol=1e-10, atol=1e-6)
-        removed_w = float(solved.y[0, -1])
+        solved = solve_ivp(rates, (begin_s, stop_s), [rise_k, 0.0], rtol=1e-10, atol=1e-9)
+        rise_k = float(solved.y[0, -1])
         cooling_j += float(solved.y[1, -1])
         heat_j += heat_w * (stop_s - begin_s)
     figure.equal("cooling energy against an ODE solver [J]", result.energy_cooling_j, cooling_j, 1e-8)
-    stored_j = TAU_S * (removed_w - (LOW_W + _fan_w(LOW_W)))
-    balance_j = result.heat_removed_j + stored_j
+    balance_j = result.heat_removed_j + capacity * (rise_k - begin_k)
     figure.equal("heat in [J]: removed + stored (solver)", balance_j, heat_j, 1e-8)
     figure.at_most("heat balance, relative", result.balances["heat"], 1e-9)

@@ -15,7 +15,7 @@ INF = np.inf
 
 def _limits(hall_w, rack_w=(INF,), rack=None, jobs=2):
     rack = [0] * jobs if rack is None else rack
-    return Limits(hall_w, np.array(rack_w), np.arange(jobs), np.array(rack), np.ones(jobs))
+    return Limits(hall_w, np.array(rack_w), np.arange(jobs), np.array(rack, dtype=np.int64), np.ones(jobs))
 
 
 def _optimum(power_w, value, limits):
@@ -129,6 +129,14 @@ def test_the_lower_rank_goes_first():
     value = np.array([[0.0, 1.0], [0.0, 9.0]])
     assert fill_water(power_w, value, _limits(5.0)).tolist() == [2.0, 3.0]
     assert fill_water(power_w, value, _limits(5.0), np.array([-1.0, 0.0])).tolist() == [3.0, 2.0]
+
+
+def test_equal_jobs_have_equal_parts():
+    power_w, value = np.array([[1.0, 3.0]] * 3), np.array([[0.0, 1.0]] * 3)
+    assert fill_water(power_w, value, _limits(6.0, jobs=3)).tolist() == [2.0, 2.0, 2.0]
+    # What a rack cannot take goes to the others.
+    racks = _limits(6.0, (1.5, INF), [0, 1, 1], jobs=3)
+    assert fill_water(power_w, value, racks) == pytest.approx([1.5, 2.5, 2.0])
 
 
 def test_a_gang_over_two_racks_is_held_by_either():

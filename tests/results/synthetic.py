@@ -68,6 +68,8 @@ def make_jobs(seed: int, count: int, speed: float, unfinished: int = 0) -> dict[
         "first_server": np.where(waiting, -1, draws.integers(0, SERVERS, count)).astype(np.int32),
         "power_cap_fraction": np.ones(count),
         "energy_j": run * 300.0,
+        **make_parts(np.where(waiting, 0.0, run * 300.0)),
+        "steps": np.where(waiting, 0.0, run * 10.0),
         "network_bytes": np.zeros(count),
         "input_bytes": run * 1e6,
         "attempts": np.where(waiting, 0, 1).astype(np.int32),
@@ -80,6 +82,46 @@ def make_jobs(seed: int, count: int, speed: float, unfinished: int = 0) -> dict[
         **make_times(waiting, wait, run),
         "extrapolated": np.arange(count) % 7 == 0,
     }
+
+
+def make_parts(energy_j: npt.NDArray[Any]) -> dict[str, Any]:
+    """Return what jobs answer for at the meter of `make_series`: the same of each joule of IT energy."""
+    return {
+        "facility_energy_j": 1.25 * energy_j,
+        "carbon_kg": 1.25 * energy_j * 0.3 / 3.6e6,
+        "cost_usd": 1.25 * energy_j * 0.1 / 3.6e6,
+        "water_l": energy_j * 1e-7,
+    }
+
+
+def make_account(series: dict[str, Any], jobs: dict[str, Any]) -> dict[str, float]:
+    """Return the account of a series and a job table: what the plant's parts took, and what is left to nobody.
+
+    It has neither sun nor battery nor contracts, and no room with racks.
+    """
+    width = series["duration_s"]
+    it = float(np.sum(series["it_power_w"] * width))
+    carbon = float(np.sum(series["carbon_kg_per_s"] * width))
+    cost = float(np.sum(series["cost_usd_per_s"] * width))
+    row = dict.fromkeys((column.name for column in schema.ACCOUNT), 0.0)
+    parts = {"air_mover": 0.06, "compressor": 0.1, "pump": 0.02, "tower_fan": 0.02, "loss": 0.05}
+    row |= {f"energy_{name}_j": share * it for name, share in parts.items()}
+    row |= {"energy_it_j": it, "energy_cooling_j": 0.2 * it, "energy_facility_j": 1.25 * it}
+    row |= {"energy_import_j": 1.25 * it, "heat_removed_j": it, "heat_rejected_j": 1.1 * it}
+    row |= {"pue": 1.25, "ppue_cooling": 1.2, "ppue_power": 1.05, "erf": 0.0, "ere": 1.25, "iteu_sv": 0.4}
+    row |= {"water_l": it * 1e-7, "evaporated_l": it * 0.8e-7, "wue_l_per_j": 1e-7}
+    row |= {"carbon_kg": carbon, "cue_kg_per_j": carbon / it, "carbon_embodied_kg": 0.25 * carbon}
+    row |= dict.fromkeys(("carbon_market_kg", "carbon_marginal_kg", "carbon_lifecycle_kg"), np.nan)
+    row |= {"cost_usd": cost, "cost_energy_usd": 0.8 * cost, "cost_demand_usd": 0.2 * cost}
+    row |= {"peak_facility_w": float(series["facility_power_w"].max()), "free_cooling_fraction": 0.25}
+    row |= {"peak_import_w": row["peak_facility_w"], "peak_hall_deg_c": 31.0, "hottest_inlet_deg_c": np.nan}
+    totals = {
+        "facility_energy_j": 1.25 * it,
+        "carbon_kg": carbon,
+        "cost_usd": cost,
+        "water_l": row["water_l"],
+    }
+    return row | {f"unattributed_{name}": total - float(jobs[name].sum()) for name, total in totals.items()}
 
 
 def make_times(
@@ -155,6 +197,12 @@ def make_series(end_s: float, power: float, bins: int) -> dict[str, Any]:
         "price_usd_per_j": 0.1 / 3.6e6 * flat,
         "cost_usd_per_s": 1.25 * it * 0.1 / 3.6e6,
         "water_l_per_s": it * 1e-7,
+        "import_power_w": 1.25 * it,
+        "solar_power_w": 0.0 * flat,
+        "battery_power_w": 0.0 * flat,
+        "stored_j": 0.0 * flat,
+        "supply_temperature_deg_c": 22.0 * flat,
+        "hottest_inlet_deg_c": 22.0 * flat,
         "hall_temperature_deg_c": 30.0 * flat,
         "dry_bulb_deg_c": 20.0 * flat,
         "wet_bulb_deg_c": 14.0 * flat,
@@ -197,14 +245,7 @@ def make_result(
     jobs = make_jobs(seed, count, speed / power**0.25, unfinished)
     end_s = float(np.nanmax(jobs["end_s"])) if count > unfinished else 3_600.0
     series = make_series(end_s, power, bins)
-    it = float(np.sum(series["it_power_w"] * series["duration_s"]))
-    totals = {
-        "energy_it_j": it,
-        "energy_facility_j": 1.25 * it,
-        "carbon_kg": float(np.sum(series["carbon_kg_per_s"] * series["duration_s"])),
-        "cost_usd": float(np.sum(series["cost_usd_per_s"] * series["duration_s"])),
-        "water_l": it * 1e-7,
-    }
+    account = make_account(series, jobs)
     return RunResult(
         scenario_name=name,
         scenario_sha256=scenario_sha256,
@@ -217,13 +258,14 @@ def make_result(
         series=series,
         summary=summary_row(
             jobs,
-            totals,
+            account,
             placement=placement,
             energy=energy,
             seed=seed,
             accelerators=SERVERS * DEVICES_PER_SERVER,
             end_s=end_s,
         ),
+        account=account,
         event_kinds=KINDS,
         server_names=tuple(f"rack-{r}/server-{s}" for r in range(2) for s in range(4)),
         server_racks=np.repeat(np.arange(2), 4).astype(np.int64),

@@ -28,7 +28,15 @@ JOBS = {
     "waiting_accelerator_s": np.array([0.0, 0.0, 0.0, 0.0]),
     **{column.name: np.zeros(4) for column in TIMES},
 }
-TOTALS = {"energy_it_j": 100.0, "energy_facility_j": 130.0, "carbon_kg": 2.0, "cost_usd": 3.0, "water_l": 4.0}
+TOTALS = {
+    "energy_it_j": 100.0,
+    "energy_facility_j": 130.0,
+    "carbon_kg": 2.0,
+    "carbon_embodied_kg": 5.0,
+    "cost_usd": 3.0,
+    "peak_import_w": 6.0,
+    "water_l": 4.0,
+}
 
 
 def test_summary_row_by_hand() -> None:
@@ -40,6 +48,7 @@ def test_summary_row_by_hand() -> None:
     assert row["makespan_s"] == 90.0
     assert row["accelerator_utilisation"] == pytest.approx((2 * 20 + 60 + 4 * 50) / (8 * 110))
     assert (row["pue"], row["jobs_completed"], row["seed"]) == (1.3, 2, 7)
+    assert {name: row[name] for name in TOTALS} == TOTALS
     assert row["preemptions"] == 3
     assert row["productive_fraction"] == pytest.approx(180.0 / 300.0)
     assert row["deadlines_met_fraction"] == pytest.approx(1.0 / 3.0)  # one in time, one late, one not done

@@ -6,6 +6,7 @@ from typing import Any
 
 from dcsim.simulation import simulate
 from dcsim.spec.scenario import Scenario
+from dcsim.testing.strategies import with_room_if_needed
 
 IDLE_W, PEAK_W, SLEEP_W, WAKE_S = 300.0, 900.0, 30.0, 120.0
 DEVICE_IDLE_W, DEVICE_PEAK_W = 50.0, 450.0
@@ -14,7 +15,10 @@ LINK = 1e6
 
 
 def hall(servers: int = 2, devices: int = 4, *, racks: int = 1, **parts: Any) -> Scenario:
-    """Return a star of equal servers with accelerators "D"; no power but that of servers."""
+    """Return a star of equal servers with accelerators "D"; no power but that of servers.
+
+    A placement policy that looks at the air of a room gets one.
+    """
     device = {
         "peak_flop_per_s": {"fp32": 1e12},
         "memory_bytes": 1e12,
@@ -47,7 +51,7 @@ def hall(servers: int = 2, devices: int = 4, *, racks: int = 1, **parts: Any) ->
         "storage": {"shared": {"bandwidth_bytes_per_s": 1e6, "power_w": 0.0}},
         "workload": {"kind": "generated", "jobs": 1, "mix": [{"profile": "tiny_transformer"}]},
     }
-    return Scenario.model_validate(whole | parts)
+    return with_room_if_needed(Scenario.model_validate(whole | parts))
 
 
 def run(scenario: Scenario, jobs: Any, **arguments: Any) -> Any:

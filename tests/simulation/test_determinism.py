@@ -35,7 +35,8 @@ def busy_hall(placement, energy):
     }
     policies = {"placement": placement, "energy": energy}
     network = {"server_bandwidth_bytes_per_s": 1e6, "oversubscription": 4.0}
-    return hall(2, 4, racks=3, workload=workload, policies=policies, network=network)
+    room = {} if getattr(known_policies("placement")[placement], "knows_heat", False) else None
+    return hall(2, 4, racks=3, workload=workload, policies=policies, network=network, room=room)
 
 
 def digest(result):

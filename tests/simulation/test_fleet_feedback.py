@@ -53,6 +53,18 @@ def test_feedback_changes_nothing_where_the_picture_was_right():
         assert result.total["jobs_moved"] == 20
 
 
+def test_who_runs_on_and_who_waits_is_known_after_a_look():
+    jobs = job_table(
+        submit_s=[0.0, 10.0, 1_000.0, 1_001.0],
+        duration_s=[5_000.0, 700.0, 1.0, 1.0],
+        accelerators=[8, 8, 8, 1],
+    )
+    one = fleet({"a": site()}, feedback_every_s=300.0)
+    columns = simulate_fleet(one, jobs=jobs).result.jobs
+    assert columns["estimated_start_s"].tolist() == pytest.approx([0.0, 5_000.0, 5_700.0, 5_701.0])
+    assert columns["start_s"].tolist() == pytest.approx(columns["estimated_start_s"].tolist())
+
+
 @settings(max_examples=12)
 @given(st.data())
 def test_no_decision_depends_on_what_comes_later(data):

@@ -13,7 +13,9 @@ from dcsim.errors import PolicyError, ScenarioError
 from dcsim.policies.routing import Home, RoutingPolicy
 from dcsim.results.fleet import ADDITIVE, FLEET_JOBS, FLEET_SUMMARY
 from dcsim.simulation import simulate
+from dcsim.simulation.fleet_jobs import build_fleet_jobs
 from dcsim.simulation.fleet_run import simulate_fleet, site_seed
+from dcsim.simulation.fleet_site import make_site
 from dcsim.workload.jobs import job_table
 from tests.simulation.fleets import CLEAN, COP, DIRTY, HORIZON_S, JOB_W, fleet, router, site
 
@@ -217,6 +219,42 @@ def test_jobs_that_wait_for_each_other_and_arrays_stay_together():
     assert len(set(at.values())) == 2
     start = dict(zip(jobs.job_id, result.jobs["start_s"].tolist(), strict=True))
     assert start["d"] == pytest.approx(100.0)
+
+
+def test_jobs_that_stay_together_go_where_all_of_them_fit():
+    two = fleet(
+        {"clean": site(CLEAN, servers=1), "dirty": site(DIRTY, servers=4)}, routing={"name": "cleanest"}
+    )
+    jobs = whole_server_jobs(2, job_id=["small", "wide"], accelerators=[4, 16], after={"wide": ("small",)})
+    assert simulate_fleet(two, jobs=jobs).result.jobs["site"].tolist() == ["dirty", "dirty"]
+
+
+def test_the_whole_run_counts_not_only_its_first_hour():
+    day = [1e-8] + [3e-7] * 23  # clean for one hour
+    daily = {"carbon": {"kind": "daily", "intensity_kg_per_j": day}}
+    two = fleet({"briefly": site(grid=daily), "always": site(1e-7)})
+    for duration_s, name, at in (
+        (1_800.0, "follow_the_sun", "briefly"),
+        (18_000.0, "follow_the_sun", "always"),
+        (18_000.0, "cleanest", "briefly"),
+    ):
+        jobs = whole_server_jobs(1, duration_s=duration_s)
+        assert simulate_fleet(two, jobs=jobs, routing=router(name)).result.jobs["site"][0] == at
+
+
+def test_the_energy_a_router_expects_is_what_jobs_then_draw():
+    jobs = job_table(
+        submit_s=[0.0, 1e4, 2e4],
+        steps=[2e4, 2e4, float("nan")],
+        duration_s=[float("nan"), float("nan"), 500.0],
+        accelerators=[1, 2, 3],
+        profile=["tiny_transformer", "tiny_transformer", ""],
+    )
+    loaded = fleet({"a": site(), "b": site()})
+    built = build_fleet_jobs(loaded, 0, jobs)
+    expected = make_site(loaded.sites[0], "a", 0, built, HORIZON_S, 0).it_energy_j
+    drawn = simulate_fleet(loaded, jobs=jobs).result.jobs["energy_j"]
+    assert drawn.tolist() == pytest.approx(expected, rel=1e-3)
 
 
 def test_homes_of_jobs_that_belong_together_must_agree():

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from dcsim.simulation.budgets import Budgets
 from dcsim.spec.demand_response import DemandResponseSpec, demand_response_issues
+from dcsim.spec.energy_likely import energy_doubts
 from tests.simulation.halls import hall
 
 
@@ -52,3 +53,23 @@ def test_of_overlapping_events_the_least_counts():
     ]
     assert budgets.at(250.0) == (4500.0, float("inf"))
     assert [budgets.import_w(time_s) for time_s in (159.0, 160.0, 170.0)] == [float("inf"), 1.0, float("inf")]
+
+
+@pytest.mark.parametrize(
+    ("energy", "doubts"),
+    [
+        ("power_cap", []),
+        ("power_budget+carbon_cap", ["no budget to keep", "under a constant carbon intensity"]),
+        ({"name": "polca", "parameters": {"budget_w": 1e5}}, []),
+        ({"name": "polca+power_cap", "parameters": {"polca.budget_w": 1e5}}, []),
+        ("demand_response", ["without events"]),
+        ("carbon_scale", ["under a constant carbon intensity"]),
+    ],
+)
+def test_policies_without_effect_are_told(energy, doubts):
+    found = list(energy_doubts(hall(policies={"energy": energy})))
+    assert len(found) == len(doubts)
+    assert all(doubt in said for doubt, said in zip(doubts, found, strict=True))
+    event = {"start_s": 0.0, "duration_s": 1.0, "it_limit_w": 1e4}
+    with_event = hall(policies={"energy": "demand_response+power_budget"}, grid={"demand_response": [event]})
+    assert not list(energy_doubts(with_event))

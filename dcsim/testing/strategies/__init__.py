@@ -19,7 +19,7 @@ from dcsim.testing.strategies.facilities import (
     weathers,
 )
 from dcsim.testing.strategies.power import idle_views, make_power_view, power_views
-from dcsim.testing.strategies.scenarios import scenarios
+from dcsim.testing.strategies.scenarios import scenarios, with_room_if_needed
 from dcsim.testing.strategies.views import (
     cluster_views,
     grid_views,
@@ -62,4 +62,5 @@ __all__ = [
     "scenarios",
     "storages",
     "weathers",
+    "with_room_if_needed",
 ]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dcsim.policies import known_policies
 from dcsim.spec.policy import PolicyChoice, PolicySpec
 from dcsim.spec.preemption import PreemptionSpec
+from dcsim.spec.room import RoomSpec
 from dcsim.spec.scenario import Scenario
 from dcsim.testing.strategies.checkpointing import checkpoints
 from dcsim.testing.strategies.facilities import (
@@ -22,7 +23,7 @@ from dcsim.testing.strategies.facilities import (
 )
 from dcsim.testing.strategies.workloads import generated_workloads
 
-__all__ = ["scenarios"]
+__all__ = ["scenarios", "with_room_if_needed"]
 
 _NOT_DRAWN = {"fifo_as_published"}
 """It promises types to gangs that they cannot hold, a slip it keeps on purpose: such a run deadlocks."""
@@ -78,10 +79,19 @@ def scenarios(
         if ordering.name == "fifo":
             ordering = PolicyChoice(name="fifo", parameters={"skip": draw(st.integers(0, 3))})
         parts["policies"] = PolicySpec(ordering=ordering, placement=placement, energy=energy)
-    return Scenario(
+    scenario = Scenario(
         name="drawn",
         seed=draw(st.integers(0, 3)),
         cluster=cluster,
         workload=draw(generated_workloads(cluster, max_jobs=max_jobs, datasets=named)),
         **parts,
     )
+    return with_room_if_needed(scenario)
+
+
+def with_room_if_needed(scenario: Scenario) -> Scenario:
+    """Return the scenario, in a room by default where its placement policy looks at the air of one."""
+    placement = known_policies("placement").get(scenario.policies.placement.name)
+    if scenario.room is not None or not getattr(placement, "knows_heat", False):
+        return scenario
+    return scenario.model_copy(update={"room": RoomSpec()})
