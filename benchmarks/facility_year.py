@@ -20,7 +20,7 @@ tariff, a battery and panels besides."""
 _TARIFF = {
     "kind": "time_of_use",
     "time_zone": "America/Chicago",
-    "energy": [{"name": "all day", "price_usd_per_j": "60 USD/MWh"}],
+    "energy": [{"name": "all_day", "price_usd_per_j": "60 USD/MWh"}],
     "demand": [{"name": "peak", "price_usd_per_w": "12 USD/kW"}],
 }
 

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 __all__ = [
+    "AllowFmu",
     "Data",
     "Profiles",
     "ScenarioFile",
@@ -29,6 +30,12 @@ Profiles = Annotated[
 Data = Annotated[
     list[Path] | None,
     typer.Option(metavar="DIR", help="Folder a scenario's data paths may lead into; give it again for more."),
+]
+AllowFmu = Annotated[
+    bool,
+    typer.Option(
+        "--allow-fmu", help="Let a cooling plant that is an FMU run: native code, with all your rights."
+    ),
 ]
 
 DATA_FOLDERS_VARIABLE = "DCSIM_DATA_DIRS"

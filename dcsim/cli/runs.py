@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dcsim.cli.options import (
+    AllowFmu,
     Data,
     Profiles,
     ScenarioFile,
@@ -89,6 +90,7 @@ def run(
     out: RunOut = None,
     profiles: Profiles = None,
     data: Data = None,
+    allow_fmu: AllowFmu = False,
 ) -> None:
     """Run a scenario once and print what it took."""
     from dcsim.errors import InputError
@@ -109,7 +111,8 @@ def run(
         check_run_folder(out)
     began = time.perf_counter()
     try:
-        result = simulate(chosen, chosen.seed if seed is None else seed, base_dir=loaded.base_dir)
+        number = chosen.seed if seed is None else seed
+        result = simulate(chosen, number, base_dir=loaded.base_dir, allow_fmu=allow_fmu)
     except InputError as error:
         raise type(error)([located(problem, loaded) for problem in error.problems] or str(error)) from None
     log = {"simulated_in_s": time.perf_counter() - began}
@@ -133,6 +136,7 @@ def compare(
     workers: Workers = None,
     profiles: Profiles = None,
     data: Data = None,
+    allow_fmu: AllowFmu = False,
 ) -> None:
     """Compare policies on the same seeds; write report.html and summary.csv.
 
@@ -161,6 +165,7 @@ def compare(
         executor=executor.value,
         workers=workers,
         progress=_say_progress,
+        allow_fmu=allow_fmu,
     )
     print_study(study)
     page = write_report(out)
@@ -196,7 +201,7 @@ def report(study: StudyFolder) -> None:
     typer.echo(f"wrote {write_report(study)}")
 
 
-def replay(run_dir: RunFolder, *, data: Data = None) -> None:
+def replay(run_dir: RunFolder, *, data: Data = None, allow_fmu: AllowFmu = False) -> None:
     """Run a stored run again and prove that it gives the same bytes.
 
     Exits with 1 if it does not.
@@ -205,7 +210,7 @@ def replay(run_dir: RunFolder, *, data: Data = None) -> None:
 
     declare_data_folders(data)
     declare_data_folders(noted_data_folders(run_dir))
-    outcome = replay_run(run_dir)
+    outcome = replay_run(run_dir, allow_fmu=allow_fmu)
     typer.echo(str(outcome))
     if not outcome.identical:
         raise typer.Exit(FAILED)

@@ -17,7 +17,7 @@ from dcsim.facility.cooling_plant import CoolingPlant, Outdoors, PlantLoad, Plan
 from dcsim.spec.fmu import FmuSpec
 from dcsim.spec.paths import resolve_data_path
 
-__all__ = ["FmuPlant", "open_fmu"]
+__all__ = ["FmuPlant", "check_leave", "open_fmu"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -102,6 +102,22 @@ class FmuPlant(CoolingPlant):
         }
 
 
+def check_leave(spec: FmuSpec, *, allowed: bool) -> None:
+    """Refuse a unit that the one who runs the scenario does not let run.
+
+    Raises:
+        ScenarioError: not allowed.
+    """
+    if allowed:
+        return
+    hint = (
+        "an FMU is native code with all your rights: allow it only where you trust its author"
+        " (--allow-fmu, allow_fmu=True in Python)"
+    )
+    got, expected = f"{spec.path!r}, an FMU", "leave of the one who runs the scenario"
+    raise _refused("cooling.fmu.path", got, expected, hint)
+
+
 def open_fmu(
     spec: FmuSpec, capacity_w: float, handlers: AirHandlers, base_dir: Path, *, allowed: bool
 ) -> FmuPlant:
@@ -119,11 +135,7 @@ def open_fmu(
         MissingExtraError: fmpy is not installed.
     """
     place = "cooling.fmu.path"
-    if not allowed:
-        hint = (
-            "an FMU is native code with all your rights: allow it only where you trust its author (allow_fmu)"
-        )
-        raise _refused(place, f"{spec.path!r}, an FMU", "leave of the one who runs the scenario", hint)
+    check_leave(spec, allowed=allowed)
     path = resolve_data_path(base_dir, spec.path)
     known = _variables(path, place)
     inputs = _mapped(spec.inputs, _INPUTS, known, "cooling.fmu.inputs")

@@ -40,6 +40,15 @@ class Line:
     needs: tuple[str, ...] = ()
     """Columns of which one must be there and not zero, or the line says nothing; none: always shown."""
 
+    @property
+    def heading(self) -> str:
+        """The label as the head of a column.
+
+        >>> Line("cost_usd", "whole bill").heading
+        'Whole bill'
+        """
+        return self.label[:1].upper() + self.label[1:]
+
 
 def _if_any(column: str, label: str, *, part: bool = False) -> Line:
     return Line(column, label, part, (column,))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -21,12 +22,15 @@ from dcsim.report.sections import (
     summary_section,
     tiers_table,
 )
+from dcsim.report.site_figures import energy_figure, site_figure
+from dcsim.report.site_sections import ArmAccounts, facility_tables, read_accounts, shares_section
 from dcsim.report.traffic import TierUse, links_figure, tier_uses
 from dcsim.results.canonical import jsonable
 from dcsim.results.files import write_atomically
 from dcsim.results.links import unpack_links
-from dcsim.results.manifest import read_manifest
+from dcsim.results.manifest import account_of, read_manifest
 from dcsim.results.naming import unpack_names
+from dcsim.results.shares import ProfileShare, Share, profile_shares, tenant_shares
 from dcsim.results.store import read_table
 from dcsim.study.arms import Arm
 from dcsim.study.study import Study, read_study
@@ -59,7 +63,13 @@ def write_report(study: Study | Path, out: Path | None = None) -> Path:
 def page_html(study: Study) -> str:
     """Return the page of a study; the same study gives the same bytes."""
     shown = [(arm, seed) for arm in study.arms if (seed := _first_seed(study, arm)) is not None]
-    figures, balances, tiers = _figures(study, shown)
+    accounts = read_accounts(study)
+    shown_runs = _read_runs(study, shown)
+    figures = {
+        "pareto": [pareto_figure(study)] if shown else [],
+        "energy": [energy_figure([(each.arm.label, each.means()) for each in accounts])] if shown else [],
+        **shown_runs.figures,
+    }
     labels = [arm.label for arm, _ in shown]
     seeds = sorted({seed for _, seed in shown})
     title = escape(f"{study.scenario_name}: comparison of policies")
@@ -72,8 +82,8 @@ def page_html(study: Study) -> str:
             f'<title>{title}</title><link rel="icon" href="data:,"><style>{_asset("page.css")}</style></head><body>',
             f"<header>{header(study)}{_contents(has_charts=bool(shown))}</header><main>",
             _summary(study) if shown else "<p>No run succeeded, so there is nothing to show.</p>",
-            _charts(labels, seeds, tiers) if shown else "",
-            f'<section id="provenance"><h2>Provenance</h2>{provenance_section(study, balances)}</section>',
+            _charts(study, labels, seeds, accounts, shown_runs) if shown else "",
+            f'<section id="provenance"><h2>Provenance</h2>{provenance_section(study, shown_runs.balances)}</section>',
             f'<section id="definitions"><h2>Definitions</h2>{definitions_section()}</section></main>',
             "<footer>Made by dcsim. Charts by plotly.js (MIT licence), included in this file.</footer>",
             _scripts(figures) if shown else "",
@@ -87,18 +97,21 @@ def _first_seed(study: Study, arm: Arm) -> int | None:
     return next((seed for seed in study.seeds if seed in done), None)
 
 
-def _figures(
-    study: Study, shown: list[tuple[Arm, int]]
-) -> tuple[dict[str, list[Any]], dict[str, float], dict[str, list[TierUse]]]:
-    """Return the page's figures, the largest residual of each balance over the runs shown, and their tiers."""
-    figures: dict[str, list[Any]] = {
-        "pareto": [pareto_figure(study)] if shown else [],
-        "series": [],
-        "gantt": [],
-        "links": [],
-    }
-    balances: dict[str, float] = {}
-    tiers: dict[str, list[TierUse]] = {}
+@dataclass
+class _Runs:
+    """What the page shows of one run of each arm."""
+
+    figures: dict[str, list[Any]] = field(
+        default_factory=lambda: {"series": [], "site": [], "gantt": [], "links": []}
+    )
+    balances: dict[str, float] = field(default_factory=dict)
+    """The largest residual of each."""
+    tiers: dict[str, list[TierUse]] = field(default_factory=dict)
+    shares: dict[str, tuple[list[Share], list[ProfileShare]]] = field(default_factory=dict)
+
+
+def _read_runs(study: Study, shown: list[tuple[Arm, int]]) -> _Runs:
+    runs = _Runs()
     for arm, seed in shown:
         run_dir = study.run_dir(arm, seed)
         manifest = read_manifest(run_dir)
@@ -109,22 +122,27 @@ def _figures(
         events = read_table(run_dir, "events", manifest)
         max_bars = max(300, _BARS_IN_ALL // len(shown))
         bars = gantt_bars(jobs, servers, end_s, max_bars, grants_of(events, manifest["event_kinds"]))
-        figures["series"].append(series_figure(series))
-        figures["gantt"].append(gantt_figure(bars, jobs) | {"note": bars.note and f"{bars.note}."})
+        runs.figures["series"].append(series_figure(series))
+        runs.figures["site"].append(site_figure(series))
+        runs.figures["gantt"].append(gantt_figure(bars, jobs) | {"note": bars.note and f"{bars.note}."})
         links, listed = read_table(run_dir, "links", manifest), unpack_links(manifest["links"])
-        figures["links"].append(links_figure(links, listed, end_s))
-        tiers[arm.label] = tier_uses(links, read_table(run_dir, "tiers", manifest), listed, end_s)
+        runs.figures["links"].append(links_figure(links, listed, end_s))
+        runs.tiers[arm.label] = tier_uses(links, read_table(run_dir, "tiers", manifest), listed, end_s)
+        runs.shares[arm.label] = (tenant_shares(jobs, account_of(manifest)), profile_shares(jobs))
         for name, residual in manifest["balances"].items():
-            balances[name] = max(balances.get(name, 0.0), abs(residual))
-    return figures, balances, tiers
+            runs.balances[name] = max(runs.balances.get(name, 0.0), abs(residual))
+    return runs
 
 
 def _contents(*, has_charts: bool) -> str:
-    names = ("summary", "pareto", "series", "gantt", "links") if has_charts else ()
+    drawn = ("summary", "pareto", "facility", "tenants", "series", "gantt", "links")
+    names = drawn if has_charts else ()
     titles = {
         "summary": "Summary",
         "pareto": "Time against energy",
-        "series": "Power, PUE, carbon",
+        "facility": "The facility's account",
+        "tenants": "Who answers for it",
+        "series": "Over time",
         "gantt": "Jobs by server",
         "links": "Network and storage",
         "provenance": "Provenance",
@@ -139,7 +157,9 @@ def _summary(study: Study) -> str:
     return f'<section id="summary"><h2>Summary</h2>{findings}{summary_section(study)}</section>'
 
 
-def _charts(labels: list[str], seeds: list[int], tiers: Mapping[str, list[TierUse]]) -> str:
+def _charts(
+    study: Study, labels: list[str], seeds: list[int], accounts: Sequence[ArmAccounts], runs: _Runs
+) -> str:
     of_seed = f"Seed {seeds[0]}." if len(seeds) == 1 else "First finished seed of each arm."
     pareto = chart(
         "pareto",
@@ -148,6 +168,41 @@ def _charts(labels: list[str], seeds: list[int], tiers: Mapping[str, list[TierUs
         "each arm's mean over seeds. Arms share their seeds, so compare two of them by the paired differences above. "
         "Arms on the dotted line are not beaten in both; lower left is better.",
     )
+    sections = (
+        ("pareto", "Time against energy", pareto),
+        ("facility", "The facility's account", _facility(accounts)),
+        ("tenants", "Who answers for it", _answers(study, of_seed, runs)),
+        ("series", "Over time", _over_time(labels, of_seed)),
+        ("gantt", "Jobs by server", _gantt(labels, of_seed)),
+        ("links", "Network and storage", _traffic(labels, of_seed, runs.tiers)),
+    )
+    return "".join(
+        f'<section id="{name}"><h2>{title}</h2>{inner}</section>' for name, title, inner in sections
+    )
+
+
+def _facility(accounts: Sequence[ArmAccounts]) -> str:
+    energy = chart(
+        "energy",
+        "Energy by part, stacked, a bar an arm",
+        "Means over the seeds. Left: all energy at the meter; right: what comes on top of that of IT, drawn larger.",
+    )
+    return f"{energy}{facility_tables(accounts)}"
+
+
+def _answers(study: Study, of_seed: str, runs: _Runs) -> str:
+    extrapolated = frozenset(
+        str(record.get("name")) for record in study.provenance if record.get("extrapolated")
+    )
+    caption = (
+        f'<p class="quiet">{of_seed} Modelled: a joule of IT energy carries what the facility spent for it in its hour; '
+        "what no job drew is nobody's, and all rows add up to the meter. Amounts a job are means of those completed. "
+        "Steps that were lost and done again are paid for, not counted.</p>"
+    )
+    return caption + shares_section(runs.shares, extrapolated)
+
+
+def _over_time(labels: list[str], of_seed: str) -> str:
     series = chart(
         "series",
         "Power, PUE, carbon, price and jobs over time",
@@ -155,12 +210,25 @@ def _charts(labels: list[str], seeds: list[int], tiers: Mapping[str, list[TierUs
         "stack is auxiliary load).",
         labels,
     )
-    gantt = chart(
+    site = chart(
+        "site",
+        "What the site bought, made and stored, and temperatures, over time",
+        f"{of_seed} Means over bins; what the battery stores is that at the end of a bin.",
+        labels,
+    )
+    return series + site
+
+
+def _gantt(labels: list[str], of_seed: str) -> str:
+    return chart(
         "gantt",
         "Which job ran on which server",
         f"{of_seed} A bar is a job's part of a server; jobs that share a server are stacked.",
         labels,
     )
+
+
+def _traffic(labels: list[str], of_seed: str, tiers: Mapping[str, list[TierUse]]) -> str:
     links = chart(
         "links",
         "How busy links were over time",
@@ -172,14 +240,8 @@ def _charts(labels: list[str], seeds: list[int], tiers: Mapping[str, list[TierUs
         f'<p class="quiet">{of_seed} Utilisation is what all links of a tier carried over what they could have; '
         "peak is that of the busiest bin. A byte that crosses two links of a tier counts on both.</p>"
     )
-    traffic = (
-        f"{links}{caption}{tiers_table(tiers)}" if any(tiers.values()) else "<p>No link carried anything.</p>"
-    )
     return (
-        f'<section id="pareto"><h2>Time against energy</h2>{pareto}</section>'
-        f'<section id="series"><h2>Power, PUE, carbon</h2>{series}</section>'
-        f'<section id="gantt"><h2>Jobs by server</h2>{gantt}</section>'
-        f'<section id="links"><h2>Network and storage</h2>{traffic}</section>'
+        f"{links}{caption}{tiers_table(tiers)}" if any(tiers.values()) else "<p>No link carried anything.</p>"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from dcsim.report.display import LABELS, difference_text, scale_for, verdict_mark
 from dcsim.report.traffic import TierUse
-from dcsim.results.schema import JOBS, LINKS, SERIES, SUMMARY, TIERS, Column
+from dcsim.results.schema import ACCOUNT, JOBS, LINKS, SERIES, SUMMARY, TIERS, Column
 from dcsim.study.statistics import PairedDifference
 from dcsim.study.study import Study
 from dcsim.units import Quantity, format_quantity
@@ -254,7 +254,8 @@ def _value(key: str, value: object) -> str:
 def definitions_section() -> str:
     """Return every figure's meaning and unit, from the schema of results."""
     rows = _definition_rows(SUMMARY)
-    more = "".join(
+    more = f"<details><summary>The facility's account</summary>{_definition_rows(ACCOUNT)}</details>"
+    more += "".join(
         f"<details><summary>Columns of <code>{name}.parquet</code></summary>{_definition_rows(columns)}</details>"
         for name, columns in (
             ("series", SERIES),

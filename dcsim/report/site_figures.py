@@ -155,8 +155,8 @@ def _add_temperatures(lines: StepLines, table: Table, axis: int) -> str:
         ("hall_temperature_deg_c", "return air", 1),
         ("hottest_inlet_deg_c", "air into the hottest rack", 3),
         ("supply_temperature_deg_c", "supply air", 0),
-        ("dry_bulb_deg_c", "outdoors, dry bulb", "quiet"),
-        ("wet_bulb_deg_c", "outdoors, wet bulb", 5),
+        ("dry_bulb_deg_c", "outdoors, dry bulb", 4),
+        ("wet_bulb_deg_c", "outdoors, wet bulb", 7),
     ):
         known = bool(np.any(np.isfinite(table[column])))
         if known and (with_room or column != "hottest_inlet_deg_c"):

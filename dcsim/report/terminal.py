@@ -130,7 +130,7 @@ def difference_table(study: Study) -> Group:
     """Return each arm against the baseline, seed by seed, with intervals and marks."""
     from rich.text import Text
 
-    title = f"Against {study.baseline.label}, paired by seed: relative difference [95 % interval]"
+    title = f"Against {study.baseline.label}, paired by seed:\nrelative difference [95 % interval]"
     caption = "\u2713 better, \u2717 worse, ~ no clear difference (Holm-corrected over the arms)"
     table = _new_table()
     table.add_column("Arm", overflow="fold")

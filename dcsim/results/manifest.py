@@ -117,6 +117,12 @@ def read_manifest(run_dir: Path) -> dict[str, Any]:
     for name, kind in _FIELDS.items():
         if not isinstance(manifest.get(name), kind):
             raise ResultError(f"{path}: damaged, its field {name!r} is missing or no {kind.__name__}")
+    for row, columns in (("summary", SUMMARY), ("account", ACCOUNT)):
+        missing = [column.name for column in columns if column.name not in manifest[row]]
+        if missing:
+            raise ResultError(
+                f"{path}: written by another dcsim: its {row} is without {', '.join(missing)}; run it again"
+            )
     for name, record in manifest["files"].items():
         if "/" in name or not isinstance(record, dict) or not {"bytes", "sha256"} <= set(record):
             raise ResultError(f"{path}: damaged, its record of the file {name!r} cannot be read")

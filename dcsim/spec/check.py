@@ -17,6 +17,7 @@ from dcsim.spec.network_size import room_issues, switch_count
 from dcsim.spec.onsite import onsite_issues
 from dcsim.spec.paths import referenced_files, resolve_data_path
 from dcsim.spec.policy import PolicyChoice
+from dcsim.spec.power import PowerStageSpec
 from dcsim.spec.power_tree import power_tree_issues
 from dcsim.spec.problems import line_of
 from dcsim.spec.room import recirculation_issues
@@ -285,22 +286,32 @@ def _demand_response(check: _Check) -> None:
 
 
 def _power_ratings(check: _Check) -> None:
-    """Every stage of the power chain can carry the idle draw."""
+    """Every stage of the power chain can carry the idle draw, its redundant modules having failed."""
     if check.catalogue is None:
         return
     output_w = idle_it_power_w(check.scenario, check.catalogue)
     for i, stage in enumerate(check.scenario.power.stages):
-        rated_w = stage.rated_power_w
-        if rated_w is None:
-            continue
-        if rated_w < output_w:
-            expected = f"at least the idle draw it carries ({_watts(output_w)})"
+        past_w = min(stage.bypass_power_w, output_w)
+        carried_w, rated_w = output_w - past_w, stage.rated_power_w
+        if rated_w is not None and rated_w < carried_w:
+            expected = f"at least the idle draw it carries ({_watts(carried_w)})"
             hint = "leave it out for 1.25 times the peak"
             check.refuse(("power", "stages", i, "rated_power_w"), _watts(rated_w), expected, hint)
             continue
-        load = output_w / rated_w
-        loss = stage.loss_constant + stage.loss_linear * load + stage.loss_quadratic * load * load
-        output_w += rated_w * loss
+        output_w = past_w + _least_input_w(stage, carried_w)
+
+
+def _least_input_w(stage: PowerStageSpec, output_w: float) -> float:
+    """Return what a stage takes at its input, W; the least it may where its rating or units follow from the peak."""
+    if stage.efficiency is not None:
+        units = stage.units or (0 if stage.unit_peak_w is not None else 1)
+        return (output_w + units * stage.unit_overhead_w) / stage.efficiency
+    if stage.rated_power_w is None:
+        return output_w * (1.0 + stage.loss_linear)
+    installed_w = stage.rated_power_w * stage.installed_ratio
+    load = output_w / installed_w
+    loss = stage.loss_constant + stage.loss_linear * load + stage.loss_quadratic * load * load
+    return output_w + installed_w * loss
 
 
 def _power_tree(check: _Check) -> None:

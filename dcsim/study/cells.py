@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 Simulate = Callable[..., RunResult]
-"""Called as simulate(scenario, seed, base_dir=...)."""
+"""Called as simulate(scenario, seed, base_dir=...), with allow_fmu=True where that is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,11 @@ def make_cells(
 
 
 def run_cell(
-    cell: Cell, simulate: Simulate | None = None, policies: Sequence[PolicyClass] = ()
+    cell: Cell,
+    simulate: Simulate | None = None,
+    policies: Sequence[PolicyClass] = (),
+    *,
+    allow_fmu: bool = False,
 ) -> CellOutcome:
     """Simulate a cell and store its run; an error becomes part of the outcome, so that others go on.
 
@@ -124,13 +128,15 @@ def run_cell(
         cell: what to run.
         simulate: stands in for `dcsim.simulation.simulate`, for tests.
         policies: of the user's own, to be known in this process.
+        allow_fmu: whether a cooling plant that is an FMU, native code, may be loaded and run.
     """
     began, started_utc = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     try:
         ensure_registered(policies)
         scenario = Scenario.model_validate_json(cell.scenario_json)
         base_dir = Path(cell.base_dir)
-        result = (simulate or default_simulate())(scenario, cell.seed, base_dir=base_dir)
+        leave = {"allow_fmu": True} if allow_fmu else {}
+        result = (simulate or default_simulate())(scenario, cell.seed, base_dir=base_dir, **leave)
         elapsed_s = time.perf_counter() - began
         write_run(
             result,
@@ -163,7 +169,7 @@ def discard_damaged(cell: Cell) -> None:
         shutil.rmtree(folder)
 
 
-def replay_command(cell: Cell, scenario_path: Path | None) -> str:
+def replay_command(cell: Cell, scenario_path: Path | None, *, allow_fmu: bool = False) -> str:
     """Return what to type (or call, for a scenario made in Python) to run one cell again alone."""
     if scenario_path is None:
         return f"dcsim.simulate(scenario, seed={cell.seed})  # with the policies of {cell.arm.name}"
@@ -171,4 +177,5 @@ def replay_command(cell: Cell, scenario_path: Path | None) -> str:
     words += ["--placement", cell.arm.placement, "--energy", cell.arm.energy]
     for option, name in (("--cooling", cell.arm.cooling), ("--battery", cell.arm.battery)):
         words += [option, name] if name else []
+    words += ["--allow-fmu"] if allow_fmu else []
     return shlex.join([*words, "--seed", str(cell.seed), "--out", f"{cell.folder}-again"])

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcsim.errors import ResultError, ScenarioError
+from dcsim.facility.plant_fmu import check_leave
 from dcsim.results.canonical import pretty_json
 from dcsim.results.files import is_temporary, write_atomically
 from dcsim.results.inputs import input_hashes
@@ -82,6 +83,7 @@ def compare(
     cell_timeout_s: float | None = None,
     progress: ProgressCallback | None = None,
     simulate: Simulate | None = None,
+    allow_fmu: bool = False,
 ) -> Study:
     """Simulate each placement under each energy policy on each seed, and compare them in pairs.
 
@@ -104,6 +106,7 @@ def compare(
         cell_timeout_s: limit for one run in s; None: none. Not enforced inline.
         progress: called after each cell.
         simulate: stands in for `dcsim.simulation.simulate`, for tests.
+        allow_fmu: whether a cooling plant that is an FMU, native code, may be loaded and run.
 
     Returns:
         The study, also written as `summary.csv` and `study.json`; cells that failed are in `failed`.
@@ -117,13 +120,17 @@ def compare(
     arms = make_arms(placements, energies, orderings or _own_order(scenario), coolings, batteries)
     reference, run_all = _baseline(arms, baseline), _executor(executor)
     _check(scenario, arms, seeds, stand_in=simulate is not None)
+    if scenario.cooling.fmu is not None and scenario.cooling.plant == "fmu":
+        check_leave(scenario.cooling.fmu, allowed=allow_fmu)
     inputs = input_hashes(scenario, base_dir)
     limits, out = Limits(workers or default_workers(), cell_timeout_s), _prepared(out)
     with study_lock(out):
         began = time.perf_counter()
         cells = make_cells(scenario, arms, seeds, base_dir=base_dir, out=out, inputs=inputs)
-        manifests, failed = _run(cells, run_all, limits, progress, simulate)
-        study = _assemble(scenario, arms, reference, seeds, out, manifests, failed, path)
+        work = functools.partial(run_cell, simulate=simulate, policies=user_policies(), allow_fmu=allow_fmu)
+        manifests, failed = _run(cells, run_all, limits, progress, work)
+        replay = functools.partial(replay_command, scenario_path=path, allow_fmu=allow_fmu)
+        study = _assemble(scenario, arms, reference, seeds, out, manifests, failed, replay)
         _write(study, executor, limits, time.perf_counter() - began, failed)
     return study
 
@@ -188,7 +195,7 @@ def _run(
     executor: Executor,
     limits: Limits,
     progress: ProgressCallback | None,
-    simulate: Simulate | None,
+    work: Callable[[Cell], CellOutcome],
 ) -> tuple[dict[Cell, dict[str, Any]], list[CellOutcome]]:
     """Run what is not done yet; return the manifests of all finished cells, and the failures."""
     tell = progress or (lambda _: None)
@@ -202,7 +209,6 @@ def _run(
     if todo:
         _clear(todo)
     failed: list[CellOutcome] = []
-    work = functools.partial(run_cell, simulate=simulate, policies=user_policies())
     for outcome in executor(work, todo, limits):
         manifest = finished_manifest(outcome.cell) if outcome.error is None else None
         if manifest is None:
@@ -234,13 +240,13 @@ def _assemble(
     out: Path,
     manifests: dict[Cell, dict[str, Any]],
     failed: Sequence[CellOutcome],
-    scenario_path: Path | None,
+    replay: Callable[[Cell], str],
 ) -> Study:
     """Put a study together in an order that does not depend on which cell ended first."""
     ordered = sorted(manifests, key=lambda cell: (cell.arm, cell.seed))
     rows = tuple(Row(cell.arm.name, cell.seed, summary_of(manifests[cell])) for cell in ordered)
     failed_cells = tuple(
-        Failure(o.cell.arm.name, o.cell.seed, str(o.error), replay_command(o.cell, scenario_path))
+        Failure(o.cell.arm.name, o.cell.seed, str(o.error), replay(o.cell))
         for o in sorted(failed, key=lambda o: (o.cell.arm, o.cell.seed))
     )
     from dcsim.spec import scenario_sha256

@@ -66,19 +66,28 @@ class ReplayReport:
         return "\n".join([*lines, f"{self.run_dir}: replay is {verdict}"])
 
 
-def replay(run_dir: Path, *, base_dir: Path | None = None, simulate: Simulate | None = None) -> ReplayReport:
+def replay(
+    run_dir: Path,
+    *,
+    base_dir: Path | None = None,
+    simulate: Simulate | None = None,
+    allow_fmu: bool = False,
+) -> ReplayReport:
     """Simulate a stored run again from its manifest and compare all of its files.
 
     Args:
         run_dir: of the run.
         base_dir: folder its data paths are relative to; None: the one noted when it was written.
         simulate: stands in for `dcsim.simulation.simulate`, for tests.
+        allow_fmu: whether a cooling plant that is an FMU, native code, may be loaded and run.
 
     Raises:
         ResultError: the stored run is damaged, or a data file it needs is missing or has changed.
+        ScenarioError: its cooling plant is an FMU and may not run.
     """
     manifest, scenario, folder = stored_inputs(run_dir, base_dir)
-    result = (simulate or default_simulate())(scenario, manifest["seed"], base_dir=folder)
+    leave = {"allow_fmu": True} if allow_fmu else {}
+    result = (simulate or default_simulate())(scenario, manifest["seed"], base_dir=folder, **leave)
     with tempfile.TemporaryDirectory(prefix="dcsim-replay-") as temporary:
         again = write_run(
             result,

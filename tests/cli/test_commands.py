@@ -298,13 +298,13 @@ def test_times_beyond_a_century_are_refused_instead_of_simulated(
 
 
 def test_check_warns_of_what_files_say(dcsim: Dcsim, scenario_file: Path) -> None:
-    scenario_file.with_name("c.csv").write_text("t,v\n2023-01-01T00:00Z,200\n", encoding="utf-8")
-    carbon = "{kind: file, path: c.csv, time_column: t, value_column: v, unit: kg/kWh}"
+    scenario_file.with_name("c.csv").write_text("t,v\n2023-01-01T00:00Z,1.8\n", encoding="utf-8")
+    carbon = "{kind: file, path: c.csv, time_column: t, value_column: v, unit: kg/kWh, beyond_end: repeat}"
     text = scenario_file.read_text(encoding="utf-8") + f"grid: {{carbon: {carbon}}}\n"
     scenario_file.write_text(text, encoding="utf-8")
     result = dcsim("check", scenario_file)
     assert result.exit_code == 0
-    assert "200000 g/kWh is above any real grid" in result.stdout
+    assert "1800 g/kWh is above any real grid" in result.stdout
 
 
 def test_an_output_folder_of_others_is_refused_before_the_run(

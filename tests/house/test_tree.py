@@ -80,7 +80,7 @@ def test_the_simulator_installs_without_jax_and_extras_are_those_documented() ->
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     core = _requirement_names(project["dependencies"])
     assert core.isdisjoint({"jax", "flax", "optax", "mlxtend", "ray", "hypothesis"})
-    assert sorted(project["optional-dependencies"]) == ["dev", "ray", "testing", "train"]
+    assert sorted(project["optional-dependencies"]) == ["dev", "fmi", "ray", "testing", "train"]
     assert _requirement_names(project["optional-dependencies"]["train"]) == {
         "jax",
         "flax",
@@ -106,7 +106,7 @@ def _third_party(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("dcsim", ["ray"]), ("dcsim/testing", ["testing"]), ("trainers", ["train"])],
+    [("dcsim", ["fmi", "ray"]), ("dcsim/testing", ["testing"]), ("trainers", ["train"])],
 )
 def test_what_is_imported_is_declared(folder: str, extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

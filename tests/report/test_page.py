@@ -75,7 +75,10 @@ def test_names_inside_the_data_cannot_end_the_script(html: str) -> None:
     assert data is not None
     assert "<" not in data[1]
     figures = json.loads(data[1])
-    assert [len(figures[name]) for name in ("pareto", "series", "gantt", "links")] == [1, 6, 6, 6]
+    each_arm = ("series", "site", "gantt", "links")
+    assert {name: len(of_name) for name, of_name in figures.items()} == {
+        "pareto": 1, "energy": 1, **dict.fromkeys(each_arm, 6),
+    }  # fmt: skip
 
 
 def test_the_same_study_gives_the_same_page(study: Study, html: str) -> None:
@@ -93,6 +96,10 @@ def test_the_page_says_what_it_must(html: str) -> None:
         "prefers-color-scheme: dark",
         "@media print",
         "jct_p95_s",
+        "Energy by part",
+        "partial PUE of the power chain",
+        "nobody (idle power of servers, network, storage)",
+        "Wh/1,000 steps",
     ):
         assert words in page, words
 
@@ -139,5 +146,5 @@ def test_a_browser_draws_all_charts_without_an_error(html: str, tmp_path: Path, 
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     assert any(f"SCHEME {str(scheme == 'dark').lower()}" in line for line in said), said
-    assert any("DRAWN 12" in line for line in said), said
+    assert any("DRAWN 18" in line for line in said), said
     assert len(said) == 2, said

@@ -17,8 +17,9 @@ import pytest
 from dcsim.errors import ResultError
 from dcsim.results.arrow import arrow_schema, to_arrow
 from dcsim.results.links import ListedLinks, pack_links, unpack_links
+from dcsim.results.manifest import manifest_bytes
 from dcsim.results.run_result import RunResult
-from dcsim.results.schema import EVENTS
+from dcsim.results.schema import ACCOUNT, EVENTS
 from dcsim.results.store import RUN_LOG, TABLES, read_run, read_table, verify_run, write_run
 from tests.results.synthetic import make_result, make_scenario
 
@@ -37,6 +38,8 @@ def test_a_run_comes_back_as_it_was_written(run_dir: Path, result: RunResult) ->
             if values.dtype != object:
                 assert getattr(back, name)[column].dtype == values.dtype
     assert dict(back.summary) == dict(result.summary)
+    assert list(back.account) == [column.name for column in ACCOUNT]
+    np.testing.assert_equal(dict(back.account), dict(result.account))
     assert back.server_names == result.server_names
     np.testing.assert_array_equal(back.server_racks, result.server_racks)
     assert back.listed_links.names == result.listed_links.names
@@ -63,6 +66,25 @@ def test_nan_survives_in_tables_and_summary(tmp_path: Path) -> None:
     assert np.isnan(back.jobs["end_s"]).all()
     assert np.isnan(float(back.summary["jct_mean_s"]))
     assert back.summary["jobs_completed"] == 0
+
+
+def test_what_an_account_does_not_know_is_null_in_the_manifest(run_dir: Path, result: RunResult) -> None:
+    written = json.loads((run_dir / "manifest.json").read_text())["account"]
+    unknown = {name for name, value in result.account.items() if np.isnan(value)}
+    assert unknown >= {"carbon_market_kg", "hottest_inlet_deg_c"}
+    assert {name for name, value in written.items() if value is None} == unknown
+
+
+def test_an_account_of_other_columns_is_refused_by_name(run_dir: Path) -> None:
+    path = run_dir / "manifest.json"
+    manifest = json.loads(path.read_text())
+    for damaged, words in (
+        ({k: v for k, v in manifest["account"].items() if k != "ere"}, "its account is without ere"),
+        (list(manifest["account"].values()), "its field 'account' is missing or no dict"),
+    ):
+        path.write_bytes(manifest_bytes(manifest | {"account": damaged}))
+        with pytest.raises(ResultError, match=words):
+            read_run(run_dir)
 
 
 def test_a_run_without_jobs_can_be_stored(tmp_path: Path) -> None:

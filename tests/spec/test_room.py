@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from dcsim.spec.policy import PolicySpec
 from dcsim.spec.room import MAX_NODES, MatrixSpec, RoomSpec, node_count, recirculation_issues
 from tests.simulation.halls import hall
 
@@ -66,7 +67,8 @@ def test_too_many_nodes_are_refused_with_their_cure():
 
 @pytest.mark.parametrize("placement", ["xint", "min_hr", "coolest_inlet"])
 def test_thermal_placement_without_a_room(placement):
-    (issue,) = recirculation_issues(hall(policies={"placement": placement}))
+    asks = PolicySpec.model_validate({"placement": placement})
+    (issue,) = recirculation_issues(hall().model_copy(update={"policies": asks}))
     assert issue.at == ("policies", "placement")
     assert "room" in issue.hint
     assert list(recirculation_issues(hall(policies={"placement": placement}, room={}))) == []
