@@ -206,7 +206,8 @@ class CarbonScale(EnergyPolicy):
             job = _Job(left, length_s, intensity[:slots], width, rate, now, room[:slots])
             plan = job.plan()
             said[at], lasts_s = self._width(job, plan)
-            again_s = min(again_s, grid.now_s + lasts_s)
+            if latest_s[at] - grid.now_s > _NO_TIME_S:  # who is too late goes as fast as it can, to its end
+                again_s = min(again_s, grid.now_s + lasts_s)
             room[:slots] -= np.maximum(plan.width, 0)
             room[0] -= max(0, int(said[at]) - int(plan.width[0]))
         return said, again_s

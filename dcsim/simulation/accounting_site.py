@@ -106,17 +106,15 @@ def account_row(
         "seconds_above_capacity": metered.seconds_above_capacity,
         "seconds_above_rating": run.tree.seconds_above_rating if run.tree is not None else 0.0,
     }
-    totals = {
-        "facility_energy_j": facility_j,
-        "carbon_kg": row["carbon_kg"],
-        "cost_usd": bill.total_usd,
-        "water_l": metered.water_l,
-    }
-    row |= {
-        f"unattributed_{column.name}": totals[column.name] - _total(parts[column.name])
-        for column in ATTRIBUTED
-    }
+    row |= _unattributed(row, parts)
     return {column.name: row[column.name] for column in ACCOUNT}
+
+
+def _unattributed(row: Mapping[str, float], parts: Mapping[str, Floats]) -> dict[str, float]:
+    """Return what no job answers for, by name of the account's columns."""
+    totals = {column.name: row[column.name] for column in ATTRIBUTED if column.name in row}
+    totals["facility_energy_j"] = row["energy_facility_j"]
+    return {f"unattributed_{name}": total - _total(parts[name]) for name, total in totals.items()}
 
 
 def _total(values: Floats) -> float:

@@ -20,6 +20,7 @@ from dcsim.simulation.gangs import Gangs, gangs_of
 from dcsim.simulation.kinds import EVENT_KINDS, LogKind
 from dcsim.simulation.record import CANCELLED, TIMED_OUT, WALL, RunRecord
 from dcsim.simulation.site_account import SiteAccount
+from dcsim.simulation.traffic_log import Traffic
 from dcsim.spec import scenario_sha256
 
 __all__ = ["BALANCE_TOLERANCE", "assemble"]
@@ -50,14 +51,7 @@ def assemble(run: RunRecord, account: SiteAccount, end_s: float, edges_s: Floats
     parts = attributed(run, account, gangs, events, end_s)
     jobs = _jobs_table(run, events["job"][gangs.row[gangs.release_row < 0]], parts)
     balances = dict(metered.balances)
-    traffic = run.traffic.tables(
-        edges_s,
-        inputs.links.tiers,
-        [bandwidth or math.inf for bandwidth in inputs.links.bandwidths],
-        inputs.jobs.tenant_names,
-        names=inputs.links.names,
-        operations=inputs.links.operations,
-    )
+    traffic = _traffic(run, edges_s)
     balances["job_energy"] = _attribution_residual(run, metered, events, end_s)
     balances["site_power"] = account.flows.residual()
     _close(balances)
@@ -95,6 +89,19 @@ def assemble(run: RunRecord, account: SiteAccount, end_s: float, edges_s: Floats
         links=traffic.links,
         tiers=traffic.tiers,
         listed_links=traffic.listed,
+    )
+
+
+def _traffic(run: RunRecord, edges_s: Floats) -> Traffic:
+    """Return what crossed which links in each bin."""
+    links = run.inputs.links
+    return run.traffic.tables(
+        edges_s,
+        links.tiers,
+        [bandwidth or math.inf for bandwidth in links.bandwidths],
+        run.inputs.jobs.tenant_names,
+        names=links.names,
+        operations=links.operations,
     )
 
 

@@ -102,11 +102,10 @@ class Attempts:
         )
         self.left = array("d", inputs.steps.tobytes())
         """Steps of each job that a new attempt has to do."""
-        jobs = inputs.jobs
-        self._limit_s = array("d", jobs.time_limit_s.tobytes())
+        self._limit_s = array("d", inputs.jobs.time_limit_s.tobytes())
         self._costs = inputs.scenario.preemption
-        self._limited = self._costs.enforce_time_limits and bool((jobs.time_limit_s > 0.0).any())
-        self._tenant = array("q", jobs.tenant.tobytes())
+        self._limited = self._costs.enforce_time_limits and bool((inputs.jobs.time_limit_s > 0.0).any())
+        self._tenant = array("q", inputs.jobs.tenant.tobytes())
         neighbours = Neighbours(inputs)
         self._neighbours = neighbours if neighbours.applies else None
         self.accounts = Accounts(record, placer.share, neighbours=neighbours.applies)

@@ -290,9 +290,11 @@ class ClusterRun:
         if self.heat is not None:
             self.heat.settle(plans=not self._is_over())
         if self.racks is not None and self.racks.dirty:
-            changed = self.racks.log(self.engine.now)
-            if self.record.tree is not None:
-                self.record.tree.settle(self.engine.now, changed)
+            tree = self.record.tree
+            if tree is None:
+                self.racks.dirty.clear()
+            else:
+                tree.settle(self.engine.now, self.racks.log(self.engine.now))
         it_w = self.attempts.it_power_w
         if it_w != self._logged_w:
             self._log_power(it_w)

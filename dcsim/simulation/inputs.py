@@ -124,12 +124,7 @@ def prepare(
     wanted = used_profiles(scenario) if jobs is None else jobs.profile_names
     rates = jobs is None and scenario.rates is not None
     loaded = _loaded(scenario, base_dir, wanted, profiles or {}, rates=rates)
-    if jobs is None:
-        jobs = build_jobs(scenario, seed, base_dir, loaded, models, fleet.accelerators)
-    else:
-        check_jobs_fit(jobs, scenario)
-        check_datasets(jobs, scenario, "jobs")
-    jobs = on_suitable_types(jobs, scenario, fleet, loaded)
+    jobs = _jobs(jobs, scenario, seed, base_dir, loaded, fleet)
     if binding := _binding(jobs, fleet):
         jobs = _with_host_share(jobs, fleet)
     policies = policies or _policies(scenario)
@@ -165,6 +160,24 @@ def prepare(
         network_shares=_network_shares(scenario, jobs),
         limits=Budgets(scenario, len(fleet.rack_start)),
     )
+
+
+def _jobs(
+    given: JobTable | None,
+    scenario: Scenario,
+    seed: int,
+    base_dir: Path,
+    loaded: Mapping[str, JobCosts],
+    fleet: Fleet,
+) -> JobTable:
+    """Return the jobs of a run, those given or else the scenario's, each with types of servers that suit it."""
+    if given is None:
+        models = catalogue(scenario)
+        given = build_jobs(scenario, seed, base_dir, loaded, models, fleet.accelerators)
+    else:
+        check_jobs_fit(given, scenario)
+        check_datasets(given, scenario, "jobs")
+    return on_suitable_types(given, scenario, fleet, loaded)
 
 
 def _loaded(

@@ -14,7 +14,7 @@ from dcsim.simulation.cluster_run import ClusterRun
 from dcsim.simulation.explaining import Observer
 from dcsim.simulation.forecasting import make_forecast
 from dcsim.simulation.guards import check_run
-from dcsim.simulation.inputs import Policies, prepare
+from dcsim.simulation.inputs import Policies, RunInputs, prepare
 from dcsim.simulation.open_loop_record import run_open_loop
 from dcsim.simulation.set_point_control import make_control
 from dcsim.simulation.site_account import account_site
@@ -66,19 +66,14 @@ def simulate(
     chosen_seed = scenario.seed if seed is None else seed
     folder = Path() if base_dir is None else base_dir
     inputs = prepare(scenario, chosen_seed, folder, profiles=profiles, policies=policies, jobs=jobs)
-    base_w = inputs.network.power_w + inputs.storage.power_w
-    peak_it_w = inputs.fleet.peak_power_w() + base_w
-    idle_it_w = float(inputs.fleet.idle_power_w.sum()) + base_w
-    meter = Meter(scenario, peak_it_w=peak_it_w, idle_it_w=idle_it_w, base_dir=folder, allow_fmu=allow_fmu)
+    meter = _meter(inputs, allow_fmu=allow_fmu)
     view = make_forecast(scenario, meter.grid, chosen_seed)
-    control = make_control(inputs, meter.weather, peak_it_w)
+    control = make_control(inputs, meter.weather, meter.building.peak_it_w)
     # Guards prove each instant, and the open loop has none: only what it would have come to.
     watched = guards or observer is not None
     record = None if watched else run_open_loop(inputs, scenario.horizon_s, progress)
     if record is None:
-        run = ClusterRun(
-            inputs, view, guards=guards, progress=progress, observer=observer, control=control
-        )
+        run = ClusterRun(inputs, view, guards=guards, progress=progress, observer=observer, control=control)
         record = run.run_to(scenario.horizon_s)
     _refuse_endless(end_s := record.now_s)
     edges_s = bin_edges_s(end_s)
@@ -89,6 +84,18 @@ def simulate(
     if guards:
         check_run(record, end_s)
     return assemble(record, account, end_s, edges_s)
+
+
+def _meter(inputs: RunInputs, *, allow_fmu: bool) -> Meter:
+    """Return the meter of the facility around a run's IT equipment."""
+    base_w = inputs.network.power_w + inputs.storage.power_w
+    return Meter(
+        inputs.scenario,
+        peak_it_w=inputs.fleet.peak_power_w() + base_w,
+        idle_it_w=float(inputs.fleet.idle_power_w.sum()) + base_w,
+        base_dir=inputs.base_dir,
+        allow_fmu=allow_fmu,
+    )
 
 
 def _refuse_endless(end_s: float) -> None:

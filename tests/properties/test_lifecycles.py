@@ -20,7 +20,6 @@ from dcsim.testing.whole_run import scenario_of
 ORDERINGS = sorted(set(known_policies("ordering")) - {"fifo_as_published"})
 """All but one that promises types to jobs that may not use them: a published slip, kept for comparison."""
 PAIR = {"profiles": ["drawn", "drawn"], "relative_throughput": [0.7, 0.7]}
-AIR = {"layout": {"kind": "aisles", "recirculation_fraction": 0.05}}
 SPENT = ("productive", "checkpoint", "restore", "redone", "stalled", "waiting")
 
 
@@ -69,7 +68,6 @@ def runs(draw: st.DrawFn, ordering: str | None = None) -> tuple[Any, dict[str, A
     energy: Any = draw(st.sampled_from(energies))
     if energy == "sleep_idle":
         energy = {"name": energy, "parameters": {"after_s": 3.0}}
-    placement: Any = draw(st.sampled_from(sorted(known_policies("placement"))))
     tenants = [{"name": "ann", "weight": 2.0, "guaranteed_accelerators": 1}] if draw(st.booleans()) else []
     scenario = scenario_of(
         cluster,
@@ -78,10 +76,9 @@ def runs(draw: st.DrawFn, ordering: str | None = None) -> tuple[Any, dict[str, A
         preemption=draw(preemptions()),
         colocation=[PAIR] if draw(st.booleans()) else [],
         tenants=tenants,
-        room=AIR if getattr(known_policies("placement")[placement], "knows_heat", False) else None,
         policies={
             "ordering": _choice(name, draw),
-            "placement": placement,
+            "placement": draw(st.sampled_from(sorted(known_policies("placement")))),
             "energy": energy,
         },
     )

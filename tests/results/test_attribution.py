@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from dcsim.simulation import simulate
 from tests.results.synthetic import make_scenario
 
 
-def columns(rows: list[tuple[int, float, float]]) -> tuple[Any, Any, Any]:
+def columns(rows: Sequence[tuple[int, float, float]]) -> tuple[Any, Any, Any]:
     """Return job, from and until of times that servers were held."""
     job, from_s, until_s = zip(*rows, strict=True) if rows else ((), (), ())
     return np.array(job, dtype=np.int32), np.array(from_s, dtype=float), np.array(until_s, dtype=float)

@@ -20,6 +20,7 @@ from dcsim.testing.strategies.facilities import (
 )
 from dcsim.testing.strategies.power import idle_views, make_power_view, power_views
 from dcsim.testing.strategies.scenarios import scenarios, with_room_if_needed
+from dcsim.testing.strategies.sites import plants, sites, warm_clusters
 from dcsim.testing.strategies.views import (
     cluster_views,
     grid_views,
@@ -56,11 +57,14 @@ __all__ = [
     "make_power_view",
     "networks",
     "placement_requests",
+    "plants",
     "power_chains",
     "power_views",
     "preemptions",
     "scenarios",
+    "sites",
     "storages",
+    "warm_clusters",
     "weathers",
     "with_room_if_needed",
 ]
