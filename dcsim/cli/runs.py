@@ -22,7 +22,8 @@ from dcsim.cli.outcome import FAILED, say
 from dcsim.cli.scenarios import file_problems, located, read_scenario
 
 if TYPE_CHECKING:
-    from dcsim.spec import Scenario
+    from dcsim.errors import InputError
+    from dcsim.spec import LoadedScenario, Scenario
     from dcsim.study import Progress, Study
 
 __all__ = ["Executor", "RunFolder", "compare", "replay", "report", "run"]
@@ -114,7 +115,7 @@ def run(
         number = chosen.seed if seed is None else seed
         result = simulate(chosen, number, base_dir=loaded.base_dir, allow_fmu=allow_fmu)
     except InputError as error:
-        raise type(error)([located(problem, loaded) for problem in error.problems] or str(error)) from None
+        raise _in_file(error, loaded) from None
     log = {"simulated_in_s": time.perf_counter() - began}
     print_run(result)
     if out is not None:
@@ -143,7 +144,7 @@ def compare(
     Every combination of the policies given is an arm; differences are paired by seed, with 95 % intervals.
     Say the same command again after an interruption: finished runs are kept.
     """
-    from dcsim.errors import ScenarioError
+    from dcsim.errors import InputError, ScenarioError
     from dcsim.report import print_study, write_report
     from dcsim.study import compare as compare_policies
 
@@ -153,24 +154,32 @@ def compare(
         raise ScenarioError(problems)
     policies = loaded.scenario.policies
     first = loaded.scenario.seed
-    study = compare_policies(
-        loaded,
-        placements=policy_names("placement", _or(placement, policies.placement.name)),
-        energies=policy_names("energy", _or(energy, policies.energy.name)),
-        orderings=policy_names("ordering", _or(ordering, policies.ordering.name)),
-        coolings=() if cooling is None else policy_names("cooling", cooling),
-        batteries=() if battery is None else policy_names("battery", battery),
-        seeds=range(first, first + seeds),
-        out=out,
-        executor=executor.value,
-        workers=workers,
-        progress=_say_progress,
-        allow_fmu=allow_fmu,
-    )
+    try:
+        study = compare_policies(
+            loaded,
+            placements=policy_names("placement", _or(placement, policies.placement.name)),
+            energies=policy_names("energy", _or(energy, policies.energy.name)),
+            orderings=policy_names("ordering", _or(ordering, policies.ordering.name)),
+            coolings=() if cooling is None else policy_names("cooling", cooling),
+            batteries=() if battery is None else policy_names("battery", battery),
+            seeds=range(first, first + seeds),
+            out=out,
+            executor=executor.value,
+            workers=workers,
+            progress=_say_progress,
+            allow_fmu=allow_fmu,
+        )
+    except InputError as error:
+        raise _in_file(error, loaded) from None
     print_study(study)
     page = write_report(out)
     typer.echo(f"wrote {page}\nwrote {out / 'summary.csv'}")
     _say_failures(study)
+
+
+def _in_file(error: InputError, loaded: LoadedScenario) -> InputError:
+    """Return an error whose problems say where in the file of the scenario they are."""
+    return type(error)([located(problem, loaded) for problem in error.problems] or str(error))
 
 
 def _or(given: str | None, else_: str) -> str:

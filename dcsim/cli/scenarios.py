@@ -119,7 +119,7 @@ def located(problem: Problem, loaded: LoadedScenario) -> Problem:
     """Return a problem that names only the scenario with the file and line where it comes from."""
     from dcsim.spec.problems import line_of
 
-    if problem.file != loaded.scenario.name:
+    if problem.file not in (loaded.scenario.name, "scenario"):
         return problem
     parts = tuple(problem.path.split("."))
     line = line_of(("workload",) if parts[0] == "jobs" else parts, loaded.lines)
@@ -140,15 +140,22 @@ _SAMPLED_JOBS = 10_000
 
 
 def file_problems(loaded: LoadedScenario) -> tuple[list[Problem], list[str]]:
-    """Return what is wrong with the jobs, profiles, weather and grid series that a scenario names, and notes."""
+    """Return what is wrong with the jobs, profiles, room, weather and grid series that a scenario names, and notes."""
     from dcsim.errors import InputError
     from dcsim.facility.grid import Grid, build_grid, start_of
     from dcsim.facility.weather import build_weather
     from dcsim.simulation.inputs import RunInputs, prepare
+    from dcsim.simulation.thermal_setup import room_of
 
     scenario, base_dir = _sampled(loaded.scenario), loaded.base_dir
+
+    def prepared() -> RunInputs:
+        inputs = prepare(scenario, scenario.seed, base_dir)
+        room_of(inputs)
+        return inputs
+
     parts: tuple[Callable[[], object], ...] = (
-        lambda: prepare(scenario, scenario.seed, base_dir),
+        prepared,
         lambda: build_weather(scenario.weather, start_of(scenario.grid), base_dir),
         lambda: build_grid(scenario.grid, base_dir, scenario.horizon_s),
     )

@@ -224,7 +224,7 @@ SUMMARY = (
     Column(
         "cost_usd", "float64", "USD", "the whole bill: energy, demand, fixed charges, wear, less what is sold"
     ),
-    Column("peak_import_w", "float64", "W", "largest mean of a settlement interval, bought from the grid"),
+    Column("peak_import_w", "float64", "W", "largest mean of a metering interval (15 min), bought from the grid"),
     Column("water_l", "float64", "L", "evaporation, blow-down and drift"),
     Column("jobs_completed", "int64", "", "jobs whose work was done"),
     Column(
@@ -338,7 +338,7 @@ ACCOUNT = (
     Column("export_credit_usd", "float64", "USD", "taken off for energy sold"),
     Column("battery_wear_fraction", "float64", "", "of the battery's life used up"),
     Column("peak_facility_w", "float64", "W", "largest power of the facility"),
-    Column("peak_import_w", "float64", "W", "largest mean of a settlement interval, bought from the grid"),
+    Column("peak_import_w", "float64", "W", "largest mean of a metering interval (15 min), bought from the grid"),
     Column("energy_over_limit_j", "float64", "J", "imported above what demand response asked for"),
     Column("peak_hall_deg_c", "float64", "degC", "hottest return air"),
     Column("hottest_inlet_deg_c", "float64", "degC", "hottest air into a rack; NaN without a room"),

@@ -97,7 +97,7 @@ def account_row(
         "export_credit_usd": bill.export_credit_usd,
         "battery_wear_fraction": account.wear.life_used if account.wear is not None else 0.0,
         "peak_facility_w": metered.peak_facility_w,
-        "peak_import_w": float(flows.import_w.max(initial=0.0)),
+        "peak_import_w": account.peak_import_w,
         "energy_over_limit_j": account.over_limit_j,
         "peak_hall_deg_c": metered.peak_hall_deg_c,
         "hottest_inlet_deg_c": math.nan

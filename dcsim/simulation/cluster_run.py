@@ -283,12 +283,13 @@ class ClusterRun:
 
     def _settle_power(self) -> None:
         """At the end of an instant: decide reserves and caps, mix the air, watch ratings, log the power."""
-        if self._reserving is not None:
+        goes_on = not self._is_over()  # else who wants to be asked again would keep the run open
+        if self._reserving is not None and goes_on:
             self._reserving.settle()
-        if self.capping is not None:
+        if self.capping is not None and goes_on:
             self.capping.settle()
         if self.heat is not None:
-            self.heat.settle(plans=not self._is_over())
+            self.heat.settle(plans=goes_on)
         if self.racks is not None and self.racks.dirty:
             tree = self.record.tree
             if tree is None:

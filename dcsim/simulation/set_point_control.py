@@ -76,7 +76,8 @@ class SetPointControl:
         """
         self._engine = engine
         self._it_power_w, self._rise_k, self._apply, self._ends = it_power_w, hottest_rise_k, apply, idle
-        self._decide(None)
+        # As an event, so that the sums of the first instant follow it though no job comes at once.
+        engine.call_at(engine.now, Order.HEAT, 0, self._decide, None)
 
     def _decide(self, _: None) -> None:
         engine = self._engine

@@ -24,7 +24,6 @@ from dcsim.simulation.site_ledger import ExportRule, SiteFlows, SiteInputs, sett
 __all__ = ["SiteAccount", "account_site"]
 
 Floats = npt.NDArray[np.float64]
-_ATTRIBUTION_S = 3_600.0
 _MOST_INTERVALS = 200_000
 """A century is settled by days, not by hours."""
 
@@ -40,6 +39,8 @@ class SiteAccount:
     """Of the battery."""
     carbon_kg: Floats
     """(M,) of what is bought in each settlement interval, location-based."""
+    peak_import_w: float
+    """Largest mean over a metering interval (15 min, or the tariff's)."""
     over_limit_j: float
     """Imported above what demand response asked for."""
     other_carbon_kg: Mapping[str, float]
@@ -103,8 +104,7 @@ def account_site(
         set_points: of the hall's air; None: as the scenario says, always.
     """
     end_s, onsite = float(edges_s[-1]), inputs.scenario.onsite
-    settles = onsite.battery is not None or onsite.solar is not None or meter.grid.tariff is not None
-    interval_s = onsite.settlement_interval_s if settles else _ATTRIBUTION_S
+    interval_s = onsite.settlement_interval_s
     interval_s *= max(1.0, math.ceil(end_s / interval_s / _MOST_INTERVALS))
     solar, notes = _solar(inputs)
     marks = [edges_s, meter.grid.breakpoints(0.0, end_s), _limit_changes(inputs, end_s)]
@@ -135,6 +135,7 @@ def account_site(
         bill=run_bill(grid, onsite, flows, wear.cost_usd if wear is not None else 0.0),
         wear=wear,
         carbon_kg=bought_j * grid.carbon.at(middle_s),
+        peak_import_w=_peak_w(demand_of(grid, onsite, settlement)[2], bought_j, flows.duration_s),
         over_limit_j=_over_limit_j(inputs, flows, middle_s),
         other_carbon_kg={
             "market": _sum(bought_j, grid.market_carbon, middle_s),
@@ -143,6 +144,14 @@ def account_site(
         },
         notes=notes,
     )
+
+
+def _peak_w(block: npt.NDArray[np.int64], energy_j: Floats, duration_s: Floats) -> float:
+    if not len(block):
+        return 0.0
+    lengths_s = np.bincount(block, weights=duration_s)
+    there = lengths_s > 0.0
+    return float((np.bincount(block, weights=energy_j)[there] / lengths_s[there]).max())
 
 
 def _over_limit_j(inputs: RunInputs, flows: SiteFlows, middle_s: Floats) -> float:

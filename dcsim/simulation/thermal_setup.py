@@ -5,13 +5,32 @@ from __future__ import annotations
 import numpy as np
 
 from dcsim.engine import Engine
+from dcsim.facility.room import Room
 from dcsim.facility.room_layout import build_room
 from dcsim.simulation.inputs import RunInputs
 from dcsim.simulation.rack_powers import RackPowers
 from dcsim.simulation.record import RunRecord
 from dcsim.simulation.thermal_state import ThermalState
 
-__all__ = ["thermal_state_of"]
+__all__ = ["room_of", "thermal_state_of"]
+
+
+def room_of(inputs: RunInputs) -> Room | None:
+    """Return the room of a run's scenario; None: it has none.
+
+    Raises:
+        ScenarioError: a matrix that cannot be used, or air that goes where it cannot.
+    """
+    scenario, fleet = inputs.scenario, inputs.fleet
+    if scenario.room is None:
+        return None
+    peaks_w = [
+        kind.spec.peak_power_w
+        + (kind.spec.accelerators * kind.accelerator.peak_power_w if kind.accelerator else 0.0)
+        for kind in fleet.types
+    ]
+    of_racks = np.bincount(fleet.rack, weights=np.array(peaks_w)[np.array(fleet.type_of)])
+    return build_room(scenario.room, of_racks.astype(np.float64), inputs.base_dir, file=scenario.name)
 
 
 def thermal_state_of(
@@ -28,20 +47,15 @@ def thermal_state_of(
     Raises:
         ScenarioError: the room cannot be, or servers would heat themselves up without end.
     """
-    scenario, fleet = inputs.scenario, inputs.fleet
-    if scenario.room is None or racks is None:
+    scenario = inputs.scenario
+    room = room_of(inputs)
+    if scenario.room is None or room is None or racks is None:
         return None
-    peaks_w = [
-        kind.spec.peak_power_w
-        + (kind.spec.accelerators * kind.accelerator.peak_power_w if kind.accelerator else 0.0)
-        for kind in fleet.types
-    ]
-    of_racks = np.bincount(fleet.rack, weights=np.array(peaks_w)[np.array(fleet.type_of)])
     record.heat = ThermalState(
         engine,
         record.log,
-        fleet,
-        build_room(scenario.room, of_racks.astype(np.float64), inputs.base_dir, file=scenario.name),
+        inputs.fleet,
+        room,
         racks,
         racks_per_node=scenario.room.racks_per_node,
         supply_deg_c=scenario.cooling.supply_temperature_deg_c,

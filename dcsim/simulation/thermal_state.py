@@ -29,6 +29,8 @@ _THROTTLE, _UNTHROTTLE = int(LogKind.THROTTLE), int(LogKind.UNTHROTTLE)
 _MIXES_BETWEEN_SUMS = 1024
 _CONSISTENT = 1e-9
 """Relative: powers and temperatures at the end of an instant."""
+_QUANTUM_W = 2.0**-22
+"""To which powers are rounded (`quantised_w`): much, for a rack that draws a few watts."""
 
 
 class _PowerOfRacks(Protocol):
@@ -330,7 +332,7 @@ class ThermalState:
         by_rack = self._feedback.by_rack(extra)
         scale_w = np.maximum(np.abs(self._racks.power_w), 1.0)
         inlet = self.supply_deg_c + self.room.inlet_rise_k(self.node_power_w, self.flow_fraction)
-        far_w = float((np.abs(by_rack - self._extra) / scale_w).max())
+        far_w = float(((np.abs(by_rack - self._extra) - _QUANTUM_W) / scale_w).max())
         far_k = float((np.abs(inlet - self.inlet_deg_c) / np.maximum(np.abs(inlet), 1.0)).max())
         if not max(far_w, far_k) <= _CONSISTENT:
             msg = f"inlets and powers of racks are {max(far_w, far_k):.2g} apart (relative)"

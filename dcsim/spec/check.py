@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dcsim.errors import Problem, ScenarioError
+from dcsim.spec.bands import absurd_issues
 from dcsim.spec.cluster import ServerSpec
 from dcsim.spec.cooling import FileWeatherSpec, SiteWeatherSpec
 from dcsim.spec.demand_response import demand_response_issues
@@ -158,6 +159,12 @@ def _it_power_w(
         each = power_w(group) + (group.accelerators * power_w(device) if device is not None else 0.0)
         total.append(servers * each)
     return math.fsum(total)
+
+
+def _units(check: _Check) -> None:
+    """No value is so far from any real one that its unit must be wrong."""
+    for issue in absurd_issues(check.scenario):
+        check.refuse(issue.at, issue.got, issue.expected, issue.hint)
 
 
 def _network_room(check: _Check) -> None:
@@ -391,6 +398,7 @@ def _watts(power_w: float) -> str:
 
 
 _RULES: tuple[Callable[[_Check], None], ...] = (
+    _units,
     _accelerator_names,
     _profile_names,
     _policy_names,

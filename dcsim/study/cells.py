@@ -52,6 +52,8 @@ class Cell:
     """Where the run goes."""
     sha256: str
     """Of the scenario, seed, input files, dcsim's code and the versions of its packages."""
+    allow_fmu: bool = False
+    """Whether a cooling plant that is an FMU, native code, may be loaded and run."""
 
     @property
     def name(self) -> str:
@@ -82,10 +84,11 @@ def make_cells(
     scenario: Scenario,
     arms: Sequence[Arm],
     seeds: Sequence[int],
-    *,
     base_dir: Path,
     out: Path,
     inputs: dict[str, str],
+    *,
+    allow_fmu: bool = False,
 ) -> tuple[Cell, ...]:
     """Return all cells, arm by arm.
 
@@ -96,6 +99,7 @@ def make_cells(
         base_dir: folder its data paths are relative to.
         out: folder of the study.
         inputs: sha256 of each file the scenario names.
+        allow_fmu: whether a cooling plant that is an FMU, native code, may be loaded and run.
     """
     made_by = {
         "inputs": inputs,
@@ -111,7 +115,9 @@ def make_cells(
         for seed in seeds:
             sha256 = json_sha256({**made_by, "scenario": content, "seed": seed})
             folder = out / "runs" / f"{arm.name}__seed{seed}"
-            cells.append(Cell(arm, seed, chosen.model_dump_json(), str(base_dir), str(folder), sha256))
+            cells.append(
+                Cell(arm, seed, chosen.model_dump_json(), str(base_dir), str(folder), sha256, allow_fmu)
+            )
     return tuple(cells)
 
 
@@ -119,8 +125,6 @@ def run_cell(
     cell: Cell,
     simulate: Simulate | None = None,
     policies: Sequence[PolicyClass] = (),
-    *,
-    allow_fmu: bool = False,
 ) -> CellOutcome:
     """Simulate a cell and store its run; an error becomes part of the outcome, so that others go on.
 
@@ -128,14 +132,13 @@ def run_cell(
         cell: what to run.
         simulate: stands in for `dcsim.simulation.simulate`, for tests.
         policies: of the user's own, to be known in this process.
-        allow_fmu: whether a cooling plant that is an FMU, native code, may be loaded and run.
     """
     began, started_utc = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     try:
         ensure_registered(policies)
         scenario = Scenario.model_validate_json(cell.scenario_json)
         base_dir = Path(cell.base_dir)
-        leave = {"allow_fmu": True} if allow_fmu else {}
+        leave = {"allow_fmu": True} if cell.allow_fmu else {}
         result = (simulate or default_simulate())(scenario, cell.seed, base_dir=base_dir, **leave)
         elapsed_s = time.perf_counter() - began
         write_run(
@@ -169,7 +172,7 @@ def discard_damaged(cell: Cell) -> None:
         shutil.rmtree(folder)
 
 
-def replay_command(cell: Cell, scenario_path: Path | None, *, allow_fmu: bool = False) -> str:
+def replay_command(cell: Cell, scenario_path: Path | None) -> str:
     """Return what to type (or call, for a scenario made in Python) to run one cell again alone."""
     if scenario_path is None:
         return f"dcsim.simulate(scenario, seed={cell.seed})  # with the policies of {cell.arm.name}"
@@ -177,5 +180,5 @@ def replay_command(cell: Cell, scenario_path: Path | None, *, allow_fmu: bool = 
     words += ["--placement", cell.arm.placement, "--energy", cell.arm.energy]
     for option, name in (("--cooling", cell.arm.cooling), ("--battery", cell.arm.battery)):
         words += [option, name] if name else []
-    words += ["--allow-fmu"] if allow_fmu else []
+    words += ["--allow-fmu"] if cell.allow_fmu else []
     return shlex.join([*words, "--seed", str(cell.seed), "--out", f"{cell.folder}-again"])

@@ -87,9 +87,8 @@ def compare(
 ) -> Study:
     """Simulate each placement under each energy policy on each seed, and compare them in pairs.
 
-    Finished runs in `out` are kept where scenario, seed, inputs, dcsim's code and packages are the
-    same, others are simulated again: the same call after an interruption goes on where it stopped,
-    and ends in the same bytes.
+    Finished runs in `out` are kept where scenario, seed, inputs, dcsim's code and packages are the same, others
+    are simulated again: the same call after an interruption goes on where it stopped, and ends in the same bytes.
 
     Args:
         loaded: a scenario from a file, or one made in Python (data paths then from the working folder).
@@ -119,18 +118,13 @@ def compare(
     scenario, base_dir, path = _unpacked(loaded)
     arms = make_arms(placements, energies, orderings or _own_order(scenario), coolings, batteries)
     reference, run_all = _baseline(arms, baseline), _executor(executor)
-    _check(scenario, arms, seeds, stand_in=simulate is not None)
-    if scenario.cooling.fmu is not None and scenario.cooling.plant == "fmu":
-        check_leave(scenario.cooling.fmu, allowed=allow_fmu)
-    inputs = input_hashes(scenario, base_dir)
+    _check(scenario, arms, seeds, stand_in=simulate is not None, allow_fmu=allow_fmu)
+    inputs, began = input_hashes(scenario, base_dir), time.perf_counter()
     limits, out = Limits(workers or default_workers(), cell_timeout_s), _prepared(out)
     with study_lock(out):
-        began = time.perf_counter()
-        cells = make_cells(scenario, arms, seeds, base_dir=base_dir, out=out, inputs=inputs)
-        work = functools.partial(run_cell, simulate=simulate, policies=user_policies(), allow_fmu=allow_fmu)
-        manifests, failed = _run(cells, run_all, limits, progress, work)
-        replay = functools.partial(replay_command, scenario_path=path, allow_fmu=allow_fmu)
-        study = _assemble(scenario, arms, reference, seeds, out, manifests, failed, replay)
+        cells = make_cells(scenario, arms, seeds, base_dir, out, inputs, allow_fmu=allow_fmu)
+        manifests, failed = _run(cells, run_all, limits, progress, simulate)
+        study = _assemble(scenario, arms, reference, seeds, out, manifests, failed, path)
         _write(study, executor, limits, time.perf_counter() - began, failed)
     return study
 
@@ -139,8 +133,12 @@ def _own_order(scenario: Scenario) -> tuple[str]:
     return (scenario.policies.ordering.name,)
 
 
-def _check(scenario: Scenario, arms: Sequence[Arm], seeds: Sequence[int], *, stand_in: bool) -> None:
+def _check(
+    scenario: Scenario, arms: Sequence[Arm], seeds: Sequence[int], *, stand_in: bool, allow_fmu: bool
+) -> None:
     _check_seeds(seeds)
+    if scenario.cooling.fmu is not None and scenario.cooling.plant == "fmu":
+        check_leave(scenario.cooling.fmu, allowed=allow_fmu)
     if not stand_in:
         check_policies(scenario, arms)
 
@@ -195,7 +193,7 @@ def _run(
     executor: Executor,
     limits: Limits,
     progress: ProgressCallback | None,
-    work: Callable[[Cell], CellOutcome],
+    simulate: Simulate | None,
 ) -> tuple[dict[Cell, dict[str, Any]], list[CellOutcome]]:
     """Run what is not done yet; return the manifests of all finished cells, and the failures."""
     tell = progress or (lambda _: None)
@@ -209,6 +207,7 @@ def _run(
     if todo:
         _clear(todo)
     failed: list[CellOutcome] = []
+    work = functools.partial(run_cell, simulate=simulate, policies=user_policies())
     for outcome in executor(work, todo, limits):
         manifest = finished_manifest(outcome.cell) if outcome.error is None else None
         if manifest is None:
@@ -240,13 +239,13 @@ def _assemble(
     out: Path,
     manifests: dict[Cell, dict[str, Any]],
     failed: Sequence[CellOutcome],
-    replay: Callable[[Cell], str],
+    scenario_path: Path | None,
 ) -> Study:
     """Put a study together in an order that does not depend on which cell ended first."""
     ordered = sorted(manifests, key=lambda cell: (cell.arm, cell.seed))
     rows = tuple(Row(cell.arm.name, cell.seed, summary_of(manifests[cell])) for cell in ordered)
     failed_cells = tuple(
-        Failure(o.cell.arm.name, o.cell.seed, str(o.error), replay(o.cell))
+        Failure(o.cell.arm.name, o.cell.seed, str(o.error), replay_command(o.cell, scenario_path))
         for o in sorted(failed, key=lambda o: (o.cell.arm, o.cell.seed))
     )
     from dcsim.spec import scenario_sha256

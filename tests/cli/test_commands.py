@@ -48,7 +48,7 @@ def test_check_looks_into_the_files_that_a_scenario_names(dcsim: Dcsim, scenario
 def test_check_prints_what_looks_unlikely_and_passes(dcsim: Dcsim, scenario_file: Path) -> None:
     text = scenario_file.read_text(encoding="utf-8")
     scenario_file.write_text(
-        text + "grid: {carbon: {kind: constant, intensity_kg_per_j: 0.4}}\n", encoding="utf-8"
+        text + "grid: {carbon: {kind: constant, intensity_kg_per_j: 0.4 g/kWh}}\n", encoding="utf-8"
     )
     result = dcsim("check", scenario_file)
     assert result.exit_code == 0

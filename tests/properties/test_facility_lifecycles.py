@@ -51,9 +51,7 @@ def runs(draw: st.DrawFn, *, room: bool | None = None) -> tuple[Any, dict[str, A
     parts = draw(dst.sites(warm, room=room))
     placements = sorted(known_policies("placement"))
     parts["policies"] |= {
-        "ordering": draw(
-            st.sampled_from(("fifo", "shortest_first", "priority", "easy_backfill", "elastic_equal"))
-        ),
+        "ordering": draw(st.sampled_from(("fifo", "shortest_first", "priority", "tiresias", "elastic_equal"))),
         "placement": draw(st.sampled_from(placements)),
         "energy": _energy(draw),
     }

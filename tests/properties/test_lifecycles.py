@@ -62,9 +62,10 @@ def runs(draw: st.DrawFn, ordering: str | None = None) -> tuple[Any, dict[str, A
         )
     )
     name = ordering or draw(st.sampled_from(ORDERINGS))
-    energies = sorted(known_policies("energy"))
-    if not getattr(known_policies("ordering")[name], "suspendable", True):
-        energies.remove("carbon_suspend")
+    suspendable = getattr(known_policies("ordering")[name], "suspendable", True)
+    energies = sorted(
+        each for each, saver in known_policies("energy").items() if suspendable or not saver.suspends
+    )
     energy: Any = draw(st.sampled_from(energies))
     if energy == "sleep_idle":
         energy = {"name": energy, "parameters": {"after_s": 3.0}}

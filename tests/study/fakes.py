@@ -21,6 +21,13 @@ def simulate(scenario: Scenario, seed: int, *, base_dir: Path) -> RunResult:
     return make_result(seed, placement, energy, count=12, bins=6, name=scenario.name)
 
 
+def simulate_by_leave(scenario: Scenario, seed: int, *, base_dir: Path, allow_fmu: bool = False) -> RunResult:
+    """Return a made-up run where native code may run, and fail where it may not."""
+    if not allow_fmu:
+        raise PermissionError("no leave")
+    return simulate(scenario, seed, base_dir=base_dir)
+
+
 def _raise(_base_dir: Path) -> None:
     raise ValueError("the hall is on fire")
 

@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[2]
 StudyMaker = Callable[..., Study]
 COLUMNS = (
     "placement,energy,seed,jct_mean_s,jct_p95_s,wait_mean_s,makespan_s,accelerator_utilisation,energy_it_j,"
-    "energy_facility_j,pue,carbon_kg,cost_usd,water_l,jobs_completed,"
-    "preemptions,productive_fraction,deadlines_met_fraction,network_stall_fraction,data_stall_fraction"
+    "energy_facility_j,pue,carbon_kg,carbon_embodied_kg,cost_usd,peak_import_w,water_l,jobs_completed,preemptions,"
+    "productive_fraction,deadlines_met_fraction,network_stall_fraction,data_stall_fraction"
 )
 
 
