@@ -192,7 +192,9 @@ def _facility(accounts: Sequence[ArmAccounts]) -> str:
 
 def _answers(study: Study, of_seed: str, runs: _Runs) -> str:
     extrapolated = frozenset(
-        str(record.get("name")) for record in study.provenance if record.get("extrapolated")
+        str(record.get("profile", record.get("name")))
+        for record in study.provenance
+        if record.get("extrapolated")
     )
     caption = (
         f'<p class="quiet">{of_seed} Modelled: a joule of IT energy carries what the facility spent for it in its hour; '

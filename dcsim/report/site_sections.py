@@ -118,8 +118,9 @@ def _section(
 
 
 def _heading(line: Line, unit: str) -> str:
-    meaning = escape(MEANING[line.column], quote=True)
-    return f'<th scope="col" title="{meaning}">{escape(line.label)}<small>{escape(unit) or "&nbsp;"}</small></th>'
+    style = ' class="part"' if line.part else ""
+    label = f"{escape(line.heading)}<small>{escape(unit) or '&nbsp;'}</small>"
+    return f'<th scope="col"{style} title="{escape(MEANING[line.column])}">{label}</th>'
 
 
 def _cell(line: Line, scale: Scale, interval: Interval, whole: float) -> str:

@@ -84,12 +84,16 @@ class Capping:
         spec = self._inputs.scenario.power
         self._latency_s, self._interval_s = spec.cap_latency_s, spec.telemetry_interval_s
         self._jobs: dict[int, _Capped] = {}
+        self._last: dict[int, int] = {}
+        """Thousandths in force when hot devices gave a job up: the log tells of another cap when it starts again."""
         self._capped_s = [0.0] * len(self._inputs.jobs)
         self._due = False
         self._asked_w = math.nan
         self._next_s = -math.inf
         """Before then no policy sees powers again."""
         self._again = 0
+        self._called_s = -math.inf
+        """When it is next called by itself; in the past: it is not."""
         self._numbers = 0
         self._rack = self._inputs.fleet.rack.tolist()
         self._curves: dict[tuple[int, int], tuple[float, float, Plan]] = {}
@@ -106,6 +110,8 @@ class Capping:
         cap = math.floor(plans.cap[job] * _STEPS + 1e-9)
         least = min(_STEPS, math.floor(costs.least_cap(accelerator) * _STEPS) + 1)
         self._jobs[job] = _Capped(running, cap, cap, least, cap, since_s=self._engine.now)
+        if self._last.pop(job, cap) != cap:
+            self._record.log.add(self._engine.now, _CAP, job, -1, cap / _STEPS)
         running.alone = plans.at_cap(job, running.placement, width, 1.0)
         running.cap_lag_s = _lag_s(running)
         self._due = True
@@ -116,6 +122,9 @@ class Capping:
         if capped is not None:
             self._count(capped)
             self._due = True
+            if capped.in_force != capped.wanted:  # heat stays with the servers
+                self._attempts.plans.cap[running.index] = capped.wanted / _STEPS
+                self._last[running.index] = capped.in_force
 
     def _count(self, capped: _Capped) -> None:
         """Add the time at the cap in force to the job's mean."""
@@ -194,8 +203,11 @@ class Capping:
         now_s, it_w = self._engine.now, self._attempts.it_power_w
         if not self._due and it_w == self._asked_w:
             return
-        if now_s < self._next_s:
-            return  # its turn comes
+        if now_s < self._next_s:  # its turn comes
+            self._due = True
+            if not now_s < self._called_s <= self._next_s:
+                self._call(self._next_s)
+            return
         self._due = False
         if self._interval_s > 0.0:
             self._next_s = (math.floor(now_s / self._interval_s) + 1.0) * self._interval_s
@@ -209,6 +221,7 @@ class Capping:
 
     def _call(self, time_s: float) -> None:
         self._again += 1
+        self._called_s = time_s
         self._engine.call_at(time_s, Order.CAP, 0, self._wake, self._again)
 
     def _wake(self, number: int) -> None:

@@ -49,7 +49,8 @@ def runs(draw: st.DrawFn, *, room: bool | None = None) -> tuple[Any, dict[str, A
     jobs = draw(dst.job_tables(cluster, max_jobs=6, max_slack_s=30, profiles=("drawn",), rules=True))
     warm = draw(dst.warm_clusters(cluster))
     parts = draw(dst.sites(warm, room=room))
-    placements = sorted(known_policies("placement"))
+    needs_air = {name for name, policy in known_policies("placement").items() if policy.knows_heat}
+    placements = sorted(set(known_policies("placement")) - (needs_air if room is False else set()))
     parts["policies"] |= {
         "ordering": draw(st.sampled_from(("fifo", "shortest_first", "priority", "tiresias", "elastic_equal"))),
         "placement": draw(st.sampled_from(placements)),

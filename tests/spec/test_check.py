@@ -79,6 +79,36 @@ def test_a_stage_must_carry_the_losses_below_it(changed: Change, tmp_path: Path)
     assert problems_of(changed("power", {"stages": stages}), tmp_path) == ()
 
 
+def test_redundant_modules_lose_power_and_units_have_efficiencies(changed: Change, tmp_path: Path) -> None:
+    scenario = scenario_from_data(changed("seed", 0))
+    idle_w = idle_it_power_w(scenario, CATALOGUE)
+    # Two sides of a rating lose 10 % of twice the rating without load: 20 % of the idle draw.
+    double = {"name": "ups", "rated_power_w": idle_w, "redundancy": "2N", "loss_constant": 0.1}
+    by_unit = {"name": "rectifier", "efficiency": 0.8, "rated_power_w": 1.21 * idle_w}
+    above = {"name": "transformer", "rated_power_w": 1.49 * idle_w}
+    (problem,) = problems_of(changed("power", {"stages": [double, by_unit, above]}), tmp_path)
+    assert problem.path == "power.stages.2.rated_power_w"
+    above["rated_power_w"] = 1.51 * idle_w
+    assert problems_of(changed("power", {"stages": [double, by_unit, above]}), tmp_path) == ()
+
+
+def test_power_that_passes_a_stage_by_is_not_in_its_rating(changed: Change, tmp_path: Path) -> None:
+    scenario = scenario_from_data(changed("seed", 0))
+    idle_w = idle_it_power_w(scenario, CATALOGUE)
+    stage = {"name": "sivoc", "rated_power_w": 0.8 * idle_w, "bypass_power_w": 0.25 * idle_w}
+    assert problems_of(changed("power", {"stages": [stage]}), tmp_path) == ()
+    stage["bypass_power_w"] = 0.1 * idle_w
+    (problem,) = problems_of(changed("power", {"stages": [stage]}), tmp_path)
+    assert problem.path == "power.stages.0.rated_power_w"
+
+
+def test_what_is_absurd_is_refused_and_what_is_odd_is_not(changed: Change, tmp_path: Path) -> None:
+    price = {"kind": "constant", "price_usd_per_j": "10 USD/kWh"}
+    assert problems_of(changed("grid.price", price), tmp_path) == ()
+    (problem,) = problems_of(changed("grid.price", price | {"price_usd_per_j": "60 USD/kWh"}), tmp_path)
+    assert (problem.path, problem.hint[:14]) == ("grid.price.price_usd_per_j", "USD/MWh meant?")
+
+
 def test_idle_and_peak_power_add_up(small: Data) -> None:
     # 2 racks x 4 servers of 300 W (900 W busy) and 8 H100; file system 5 kW; 2 leaves and 1 spine of 600 W.
     scenario = scenario_from_data(small)

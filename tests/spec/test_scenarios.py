@@ -11,13 +11,13 @@ import pytest
 
 from dcsim.facility.hardware import CATALOGUE
 from dcsim.facility.weather import SITES
-from dcsim.policies import known_policies
+from dcsim.policies import POLICY_KINDS, known_policies
 from dcsim.spec import check_scenario, load_scenario, plausibility, scenario_from_data, scenario_to_data
 from dcsim.spec.check import server_groups
 
 FOLDER = Path(__file__).resolve().parents[2] / "scenarios"
 FILES = sorted(FOLDER.glob("*.yaml"))
-KINDS = ("ordering", "placement", "energy")
+KINDS = POLICY_KINDS
 
 
 @pytest.fixture(params=FILES, ids=lambda path: path.stem)
@@ -28,11 +28,17 @@ def file(request: pytest.FixtureRequest) -> Path:
 
 def test_there_are_scenarios() -> None:
     assert {path.stem for path in FILES} >= {
+        "battery_and_solar",
         "capacity_10k",
+        "carbon_shift",
         "demo",
+        "energy_budget",
         "energy_policies",
+        "liquid_cooling",
         "philly_like",
         "schedulers",
+        "shared_network",
+        "thermal_room",
     }
 
 
