@@ -22,8 +22,8 @@ DEFAULT_ACCELERATOR_KG = (
 )
 """kgCO2e of a device whose maker published nothing, and the source."""
 
-_H100 = "NVIDIA, HGX H100 product carbon footprint summary (2025): 1,312 kg for 8, cradle to gate"
-_A100 = "Falk et al., cradle-to-grave assessment of the A100 SXM 40 GB (2025): 127.6 kg, cradle to gate"
+_H100 = "NVIDIA, HGX H100 product carbon footprint summary (2025), as quoted: 1,312 kg for 8, cradle to gate"
+_A100 = "Falk et al., cradle-to-grave assessment of the A100 SXM 40 GB (2025), as quoted: 127.6 kg, cradle to gate"
 _LIKE = "assumed from its predecessor: "
 
 ACCELERATOR_KG: Mapping[str, tuple[float, str]] = MappingProxyType(
@@ -31,10 +31,11 @@ ACCELERATOR_KG: Mapping[str, tuple[float, str]] = MappingProxyType(
         "A100-40": (127.6, _A100),
         "A100-80": (127.6, f"{_A100}; the memory of the 80 GB board is not counted"),
         "H100": (164.0, _H100),
+        "cpu-core": (0.0, "a core is part of its server"),
         "H200": (164.0, f"{_LIKE}{_H100}; its larger memory is not counted"),
     }
 )
-"""By name in the hardware catalogue: kgCO2e of one device, and the source."""
+"""By name in the hardware catalogue: kgCO2e of one device, and the source: seen where others quote it, not in the original."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from dcsim.results.files import write_atomically
 from dcsim.results.links import unpack_links
 from dcsim.results.manifest import account_of, read_manifest
 from dcsim.results.naming import unpack_names
-from dcsim.results.shares import ProfileShare, Share, profile_shares, tenant_shares
+from dcsim.results.shares import ProfileShare, Share, profile_shares, shortened, tenant_shares
 from dcsim.results.store import read_table
 from dcsim.study.arms import Arm
 from dcsim.study.study import Study, read_study
@@ -40,6 +40,8 @@ __all__ = ["REPORT_HTML", "page_html", "write_report"]
 REPORT_HTML = "report.html"
 _BARS_IN_ALL = 9_000
 """Of all Gantt charts of a page together; each bar takes about 100 bytes."""
+_TENANTS = 30
+"""Rows of a table of tenants; the others are one row together."""
 _POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 """Content security: the page cannot load anything, even if a name slipped through the escaping."""
 
@@ -128,7 +130,10 @@ def _read_runs(study: Study, shown: list[tuple[Arm, int]]) -> _Runs:
         links, listed = read_table(run_dir, "links", manifest), unpack_links(manifest["links"])
         runs.figures["links"].append(links_figure(links, listed, end_s))
         runs.tiers[arm.label] = tier_uses(links, read_table(run_dir, "tiers", manifest), listed, end_s)
-        runs.shares[arm.label] = (tenant_shares(jobs, account_of(manifest)), profile_shares(jobs))
+        runs.shares[arm.label] = (
+            shortened(tenant_shares(jobs, account_of(manifest)), _TENANTS),
+            profile_shares(jobs),
+        )
         for name, residual in manifest["balances"].items():
             runs.balances[name] = max(runs.balances.get(name, 0.0), abs(residual))
     return runs
@@ -192,12 +197,10 @@ def _facility(accounts: Sequence[ArmAccounts]) -> str:
 
 def _answers(study: Study, of_seed: str, runs: _Runs) -> str:
     extrapolated = frozenset(
-        str(record.get("profile", record.get("name")))
-        for record in study.provenance
-        if record.get("extrapolated")
+        str(record.get("profile")) for record in study.provenance if record.get("extrapolated")
     )
     caption = (
-        f'<p class="quiet">{of_seed} Modelled: a joule of IT energy carries what the facility spent for it in its hour; '
+        f'<p class="quiet">{of_seed} Modelled: a joule of IT energy carries what the facility spent for it meanwhile; '
         "what no job drew is nobody's, and all rows add up to the meter. Amounts a job are means of those completed. "
         "Steps that were lost and done again are paid for, not counted.</p>"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dcsim.report.account import BILL, CARBON, ENERGY, LIMITS, ONSITE, STANDARDS, WATER, Line, lines_of
 from dcsim.report.display import number_text, scale_for
 from dcsim.results.run_result import RunResult
-from dcsim.results.shares import NOBODY, Share, profile_shares, tenant_shares
+from dcsim.results.shares import NOBODY, Share, profile_shares, shortened, tenant_shares, together
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -92,8 +92,8 @@ def tenant_table(result: RunResult) -> Group:
     """Return what each tenant answers for, and for each of its completed jobs; the last row is the meter."""
     from rich.text import Text
 
-    shares = _few(tenant_shares(result.jobs, result.account))
-    rows = [*shares, _meter(shares)]
+    shares = shortened(tenant_shares(result.jobs, result.account), MAX_TENANTS)
+    rows = [*shares, together("at the meter", shares)]
     table = _new_table()
     table.add_column("Tenant", overflow="fold", min_width=12)
     table.add_column("Jobs\ndone", justify="right", no_wrap=True)
@@ -107,36 +107,10 @@ def tenant_table(result: RunResult) -> Group:
     for row, *cells in zip(rows, *columns, strict=True):
         table.add_row(Text(_tenant(row.name)), *cells)
     caption = (
-        "/job: mean of those completed; nobody: idle power of servers, network, storage.\n"
-        "A joule of IT energy carries what the facility spent for it in its hour."
+        "/job: mean of those completed; nobody: free servers, network, storage.\n"
+        "A joule of IT energy carries what the facility spent for it meanwhile."
     )
     return _titled("Who answers for it", table, caption)
-
-
-def _few(shares: Sequence[Share]) -> list[Share]:
-    """Return the tenants that answer for most, the others as one, and nobody."""
-    tenants, nobody = list(shares[:-1]), shares[-1]
-    if len(tenants) <= MAX_TENANTS:
-        return [*tenants, nobody]
-    first, rest = tenants[: MAX_TENANTS - 1], tenants[MAX_TENANTS - 1 :]
-    return [*first, _together(f"{len(rest):,} others", rest), nobody]
-
-
-def _together(name: str, shares: Sequence[Share]) -> Share:
-    """Return several shares as one; nobody's jobs are none."""
-    jobs = sum(share.jobs_completed for share in shares)
-    done = [share for share in shares if share.jobs_completed]
-    names = shares[0].amounts
-    amounts = {key: math.fsum(share.amounts[key] for share in shares) for key in names}
-    per_job = {
-        key: math.fsum(s.per_completed_job[key] * s.jobs_completed for s in done) / jobs if jobs else math.nan
-        for key in names
-    }
-    return Share(name, jobs, amounts, per_job)
-
-
-def _meter(shares: Sequence[Share]) -> Share:
-    return _together("at the meter", shares)
 
 
 def _amounts_of(share: Share) -> Mapping[str, float]:

@@ -1,8 +1,9 @@
 """What of the facility's energy, carbon, cost and water is due to each job: parts that add up to the meter.
 
 A joule of IT energy carries what the facility spent for each joule of IT energy while it was drawn. A job's own
-IT energy (above idle servers) is spread evenly over the time it held servers, so a job of the cleaner hours gets
-the cleaner energy. What no job answers for (idle servers, network, storage) is the remainder.
+IT energy (what it draws above idle servers, and the idle power of the part of servers that it holds) is spread evenly
+over the time it held servers, so a job of the cleaner hours gets the cleaner energy. What no job answers for (free
+servers, network, storage) is the remainder.
 """
 
 from __future__ import annotations

@@ -66,7 +66,8 @@ ATTRIBUTED = (
     Column("cost_usd", "float64", "USD", "part of the bill attributed to the job"),
     Column("water_l", "float64", "L", "water attributed to the job"),
 )
-"""What jobs answer for: their own IT energy times what the facility spent for each joule of IT energy meanwhile.
+"""What jobs answer for: their own IT energy, with the idle power of the parts of servers that they held, times what
+the facility spent for each joule of IT energy meanwhile.
 With what nobody answers for (`unattributed_...` of the account) they add up to the meter."""
 
 JOBS = (
@@ -224,7 +225,9 @@ SUMMARY = (
     Column(
         "cost_usd", "float64", "USD", "the whole bill: energy, demand, fixed charges, wear, less what is sold"
     ),
-    Column("peak_import_w", "float64", "W", "largest mean of a metering interval (15 min), bought from the grid"),
+    Column(
+        "peak_import_w", "float64", "W", "largest mean of a metering interval (15 min), bought from the grid"
+    ),
     Column("water_l", "float64", "L", "evaporation, blow-down and drift"),
     Column("jobs_completed", "int64", "", "jobs whose work was done"),
     Column(
@@ -338,7 +341,9 @@ ACCOUNT = (
     Column("export_credit_usd", "float64", "USD", "taken off for energy sold"),
     Column("battery_wear_fraction", "float64", "", "of the battery's life used up"),
     Column("peak_facility_w", "float64", "W", "largest power of the facility"),
-    Column("peak_import_w", "float64", "W", "largest mean of a metering interval (15 min), bought from the grid"),
+    Column(
+        "peak_import_w", "float64", "W", "largest mean of a metering interval (15 min), bought from the grid"
+    ),
     Column("energy_over_limit_j", "float64", "J", "imported above what demand response asked for"),
     Column("peak_hall_deg_c", "float64", "degC", "hottest return air"),
     Column("hottest_inlet_deg_c", "float64", "degC", "hottest air into a rack; NaN without a room"),
@@ -350,7 +355,7 @@ ACCOUNT = (
         "unattributed_facility_energy_j",
         "float64",
         "J",
-        "energy that no job answers for: idle servers, network, storage",
+        "energy that no job answers for: free servers, network, storage",
     ),
     Column("unattributed_carbon_kg", "float64", "kg", "carbon that no job answers for"),
     Column("unattributed_cost_usd", "float64", "USD", "part of the bill that no job answers for"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from dcsim.results.schema import ATTRIBUTED
 
-__all__ = ["NOBODY", "ProfileShare", "Share", "profile_shares", "tenant_shares"]
+__all__ = ["NOBODY", "ProfileShare", "Share", "profile_shares", "shortened", "tenant_shares", "together"]
 
 Table = Mapping[str, npt.NDArray[Any]]
 Amounts = Mapping[str, float]
 
-NOBODY = "nobody (idle power of servers, network, storage)"
+NOBODY = "nobody (free servers, network, storage)"
 """Who answers for what no job drew."""
 
 
@@ -57,12 +57,10 @@ def tenant_shares(jobs: Table, account: Mapping[str, float]) -> list[Share]:
         jobs: columns of `schema.JOBS`.
         account: the row of `schema.ACCOUNT`.
     """
-    done = np.isfinite(jobs["jct_s"])
-    names, of = _groups(jobs["tenant"])
-    shares = [
-        Share(name, int(done[mine].sum()), _sums(jobs, mine), _means(jobs, mine & done))
-        for name, mine in ((name, of == number) for number, name in enumerate(names))
-    ]
+    shares = []
+    for name, rows in _groups(jobs["tenant"]):
+        done = rows[np.isfinite(jobs["jct_s"][rows])]
+        shares.append(Share(name, len(done), _sums(jobs, rows), _means(jobs, done)))
     shares.sort(key=lambda share: (-share.amounts["facility_energy_j"], share.name))
     left = {column.name: float(account[f"unattributed_{column.name}"]) for column in ATTRIBUTED}
     return [*shares, Share(NOBODY, 0, left, dict.fromkeys(left, math.nan))]
@@ -76,28 +74,60 @@ def profile_shares(jobs: Table) -> list[ProfileShare]:
     Args:
         jobs: columns of `schema.JOBS`.
     """
-    done = np.isfinite(jobs["jct_s"])
-    names, of = _groups(jobs["profile"])
     found = []
-    for number, name in enumerate(names):
+    for name, rows in _groups(jobs["profile"]):
         if not name:
             continue
-        mine = of == number
-        steps, amounts = math.fsum(jobs["steps"][mine].tolist()), _sums(jobs, mine)
+        done = int(np.isfinite(jobs["jct_s"][rows]).sum())
+        steps, amounts = math.fsum(jobs["steps"][rows].tolist()), _sums(jobs, rows)
         per_step = {key: value / steps if steps > 0.0 else math.nan for key, value in amounts.items()}
-        found.append(ProfileShare(name, int(done[mine].sum()), steps, amounts, per_step))
+        found.append(ProfileShare(name, done, steps, amounts, per_step))
     return found
 
 
-def _groups(names: npt.NDArray[Any]) -> tuple[list[str], npt.NDArray[np.int64]]:
-    found, of = np.unique(names.astype(str), return_inverse=True)
-    return found.tolist(), of.astype(np.int64)
+def shortened(shares: Sequence[Share], limit: int) -> list[Share]:
+    """Return shares with at most `limit` tenants: those that answer for most, the others as one; nobody is last.
+
+    Args:
+        shares: of `tenant_shares`.
+        limit: at least 2.
+    """
+    tenants, nobody = list(shares[:-1]), shares[-1]
+    if len(tenants) <= limit:
+        return [*tenants, nobody]
+    first, rest = tenants[: limit - 1], tenants[limit - 1 :]
+    return [*first, together(f"{len(rest):,} others", rest), nobody]
 
 
-def _sums(jobs: Table, mine: npt.NDArray[np.bool_]) -> Amounts:
-    return {column.name: math.fsum(jobs[column.name][mine].tolist()) for column in ATTRIBUTED}
+def together(name: str, shares: Sequence[Share]) -> Share:
+    """Return several shares, at least one, as one."""
+    count = sum(share.jobs_completed for share in shares)
+    done = [share for share in shares if share.jobs_completed]
+    columns = list(shares[0].amounts)
+    amounts = {column: math.fsum(share.amounts[column] for share in shares) for column in columns}
+    completed = {
+        column: math.fsum(share.per_completed_job[column] * share.jobs_completed for share in done)
+        for column in columns
+    }
+    per_job = {column: total / count if count else math.nan for column, total in completed.items()}
+    return Share(name, count, amounts, per_job)
 
 
-def _means(jobs: Table, mine: npt.NDArray[np.bool_]) -> Amounts:
-    count = int(mine.sum())
-    return {name: total / count if count else math.nan for name, total in _sums(jobs, mine).items()}
+def _groups(names: npt.NDArray[Any]) -> list[tuple[str, npt.NDArray[np.int64]]]:
+    """Return the rows of each name, by name."""
+    texts = [str(name) for name in names.tolist()]
+    found = sorted(dict.fromkeys(texts))
+    number = {name: place for place, name in enumerate(found)}
+    of = np.fromiter((number[text] for text in texts), dtype=np.int64, count=len(texts))
+    order = np.argsort(of, kind="stable")
+    edges = np.searchsorted(of[order], np.arange(len(found) + 1))
+    return [(name, order[edges[place] : edges[place + 1]]) for place, name in enumerate(found)]
+
+
+def _sums(jobs: Table, rows: npt.NDArray[np.int64]) -> Amounts:
+    return {column.name: math.fsum(jobs[column.name][rows].tolist()) for column in ATTRIBUTED}
+
+
+def _means(jobs: Table, rows: npt.NDArray[np.int64]) -> Amounts:
+    sums = _sums(jobs, rows)
+    return {name: total / len(rows) if len(rows) else math.nan for name, total in sums.items()}

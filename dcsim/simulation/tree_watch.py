@@ -30,7 +30,7 @@ def tree_of(scenario: Scenario, fleet: Fleet, other_w: float) -> PowerTree | Non
     spec = scenario.power
     if spec.tree is None:
         return None
-    peaks_w = rack_peaks_w(fleet)
+    peaks_w = _rack_peaks_w(fleet)
     return build_power_tree(
         spec.tree,
         [(rack.name, rack.count) for rack in scenario.cluster.racks],
@@ -41,7 +41,7 @@ def tree_of(scenario: Scenario, fleet: Fleet, other_w: float) -> PowerTree | Non
     )
 
 
-def rack_peaks_w(fleet: Fleet) -> Floats:
+def _rack_peaks_w(fleet: Fleet) -> Floats:
     """Return (R,) what each rack draws with every device and core busy."""
     peaks = [
         kind.spec.peak_power_w

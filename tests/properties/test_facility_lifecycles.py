@@ -52,7 +52,9 @@ def runs(draw: st.DrawFn, *, room: bool | None = None) -> tuple[Any, dict[str, A
     needs_air = {name for name, policy in known_policies("placement").items() if policy.knows_heat}
     placements = sorted(set(known_policies("placement")) - (needs_air if room is False else set()))
     parts["policies"] |= {
-        "ordering": draw(st.sampled_from(("fifo", "shortest_first", "priority", "tiresias", "elastic_equal"))),
+        "ordering": draw(
+            st.sampled_from(("fifo", "shortest_first", "priority", "tiresias", "elastic_equal"))
+        ),
         "placement": draw(st.sampled_from(placements)),
         "energy": _energy(draw),
     }

@@ -98,8 +98,9 @@ def test_the_page_says_what_it_must(html: str) -> None:
         "jct_p95_s",
         "Energy by part",
         "partial PUE of the power chain",
-        "nobody (idle power of servers, network, storage)",
+        "nobody (free servers, network, storage)",
         "Wh/1,000 steps",
+        "digits-mlp<small>extrapolated</small>",
     ):
         assert words in page, words
 

@@ -272,7 +272,7 @@ def make_result(
         balances={"it_energy": 1e-15, "heat": 2e-15},
         provenance=(
             {
-                "name": "digits-mlp",
+                "profile": "digits-mlp",
                 "sha256": "a" * 64,
                 "measured_on": "cpu-core",
                 "used_on": "A100-80",

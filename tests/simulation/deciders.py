@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from dcsim.policies import ActiveJobs, DecidingPolicy, Decision, JobsView, make_policy
+from dcsim.policies import ActiveJobs, DecidingPolicy, Decision, EnergyPolicy, JobsView, make_policy
+from dcsim.policies.power_view import PowerView
+from dcsim.policies.views import GridView
 from dcsim.simulation import Policies
 from dcsim.simulation.kinds import EVENT_KINDS
 
-__all__ = ["SPENT", "Told", "in_order", "preemption", "spent", "story", "under"]
+__all__ = ["SPENT", "Recapping", "Told", "in_order", "preemption", "spent", "story", "under"]
 
 SPENT = ("productive", "checkpoint", "restore", "redone", "stalled", "waiting")
 
@@ -32,6 +34,29 @@ class Told(DecidingPolicy):
 
     def decide(self, jobs: JobsView, active: ActiveJobs) -> Decision:
         return self._tell(jobs, active)
+
+
+class Recapping(EnergyPolicy):
+    """Caps all running jobs as a function of the time says: (cap, when to be asked again); keeps what it saw."""
+
+    name = "recapping"
+    optimises = "nothing: for tests"
+    source = "-"
+    recaps = True
+
+    def __init__(self, tell: Callable[[float], tuple[float, float]]) -> None:
+        self._tell = tell
+        self.views: list[PowerView] = []
+
+    @property
+    def asked_s(self) -> list[float]:
+        """When it was asked."""
+        return [view.now_s for view in self.views]
+
+    def caps_now(self, jobs: JobsView, power: PowerView, grid: GridView) -> tuple[Any, float]:
+        self.views.append(power)
+        cap, again_s = self._tell(power.now_s)
+        return np.full(len(power), cap), again_s
 
 
 def under(ordering: Any, energy: Any = None, placement: str = "first_fit") -> Policies:

@@ -12,15 +12,16 @@ import pytest
 
 from dcsim.policies import known_policies
 from dcsim.simulation import simulate
+from dcsim.spec.scenario import Scenario
 from dcsim.workload.jobs import job_table
 from tests.simulation.halls import hall, run
 
 _SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
-from tests.simulation.test_determinism import busy_hall, digest
+from tests.simulation.test_determinism import RUNS, digest
 from dcsim.simulation import simulate
-print(digest(simulate(busy_hall({placement!r}, {energy!r}), 7, guards=True)))
+print(digest(simulate(RUNS[{name!r}](), 7, guards=True)))
 """
 
 
@@ -38,21 +39,79 @@ def busy_hall(placement, energy):
     return hall(2, 4, racks=3, workload=workload, policies=policies, network=network)
 
 
+def busy_site():
+    """The same with all that can stand around it: a room, a tree, a battery, panels, a tariff, forecasts that err."""
+    parts = {
+        "power": {
+            "tree": {"rack_breaker_w": 4e3, "pdus": [{"name": "p", "count": 2, "racks": ["r"]}]},
+            "budget_w": 1.2e4,
+            "cap_latency_s": 5.0,
+            "telemetry_interval_s": 2.0,
+        },
+        "cooling": {
+            "chiller": {"kind": "curves"},
+            "tower": {"kind": "york"},
+            "heat_reuse": {"fraction": 0.3},
+        },
+        "weather": {"kind": "site", "site": "phoenix"},
+        "room": {},
+        "onsite": {
+            "battery": {"capacity_j": 3.6e7},
+            "solar": {"rated_power_w": 2e4},
+            "export": "allow",
+        },
+        "grid": {
+            "forecast": {"kind": "noise"},
+            "tariff": {
+                "kind": "time_of_use",
+                "time_zone": "America/Phoenix",
+                "energy": [
+                    {"name": "day", "price_usd_per_j": 5e-8, "from_hour": 8, "to_hour": 20},
+                    {"name": "night", "price_usd_per_j": 2e-8},
+                ],
+                "demand": [{"name": "any", "price_usd_per_w": 0.015}],
+            },
+        },
+        "policies": {
+            "placement": "min_hr",
+            "energy": "power_budget+sleep_forecast",
+            "cooling": "weather_reset",
+            "battery": "battery_stacked",
+        },
+    }
+    whole = busy_hall("spread", "none").model_dump() | parts
+    server = {
+        "fans": {"power_w": 10.0, "full_power_w": 80.0},
+        "thermal": {"resistance_k_per_w": 0.15, "leakage_fraction_per_k": 0.001, "throttle_deg_c": 80.0},
+        "sleep_latency_s": 5.0,
+        "boot_power_w": 500.0,
+    }
+    whole["cluster"]["racks"][0]["servers"][0].update(server)
+    return Scenario.model_validate(whole)
+
+
+RUNS = {
+    "sleeping": lambda: busy_hall("spread", "sleep_idle"),
+    "shifting": lambda: busy_hall("rack_local", "carbon_shift"),
+    "site": busy_site,
+}
+
+
 def digest(result):
     """SHA-256 over every table and number of a result."""
     found = hashlib.sha256()
-    for table in (result.jobs, result.events, result.series):
+    for table in (result.jobs, result.events, result.series, result.links, result.tiers):
         for name, column in table.items():
             found.update(name.encode())
             found.update(repr(column.tolist()).encode() if column.dtype == object else column.tobytes())
-    for part in (result.summary, result.balances, result.warnings, result.provenance):
+    for part in (result.summary, result.account, result.balances, result.warnings, result.provenance):
         found.update(repr(part).encode())
     return found.hexdigest()
 
 
-@pytest.mark.parametrize(("placement", "energy"), [("spread", "sleep_idle"), ("rack_local", "carbon_shift")])
-def test_hash_seeds_and_processes_leave_the_bytes_alone(repository, placement, energy):
-    script = _SCRIPT.format(root=str(repository), placement=placement, energy=energy)
+@pytest.mark.parametrize("name", RUNS)
+def test_hash_seeds_and_processes_leave_the_bytes_alone(repository, name):
+    script = _SCRIPT.format(root=str(repository), name=name)
     jobs = [
         subprocess.Popen(
             [sys.executable, "-c", script],
@@ -63,7 +122,7 @@ def test_hash_seeds_and_processes_leave_the_bytes_alone(repository, placement, e
         for seed, zone in ((0, "UTC"), (1, "Asia/Tokyo"), (2, "UTC"), (3, "America/New_York"))
     ]
     digests = {job.communicate()[0].strip() for job in jobs}
-    assert digests == {digest(simulate(busy_hall(placement, energy), 7))}
+    assert digests == {digest(simulate(RUNS[name](), 7))}
 
 
 @pytest.mark.parametrize("placement", sorted(known_policies("placement")))

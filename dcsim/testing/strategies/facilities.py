@@ -54,7 +54,7 @@ def _servers(draw: st.DrawFn, count: int, models: tuple[str, ...], widest: int) 
         cpu_cores=draw(_figures(64.0, 8.0, 96.0)),
         memory_bytes=draw(_figures(2.0**39, 2.0**33)),
         idle_power_w=idle_w,
-        peak_power_w=idle_w + draw(_figures(600.0, 0.1)),
+        peak_power_w=idle_w + draw(_figures(600.0, 10.0)),
         sleep_power_w=draw(_figures(0.0, min(30.0, idle_w))),
         wake_latency_s=draw(_figures(120.0, 0.0, 7.0)),
     )
