@@ -93,6 +93,8 @@ class Sight:
         widths = ends - starts
         if duration_s <= 0.0 or not np.all(widths > 0.0):
             known = starts < self.present_until_s
+            if known.all():
+                return np.full(starts.shape, self.present)
             return np.where(known, self.present, self.outlook.at(np.maximum(starts, self.present_until_s)))
         return np.asarray((self._to(ends) - self._to(starts)) / widths, dtype=np.float64)
 

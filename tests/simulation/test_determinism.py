@@ -79,7 +79,7 @@ def busy_site():
             "battery": "battery_stacked",
         },
     }
-    whole = busy_hall("spread", "none").model_dump() | parts
+    whole = busy_hall("spread", "none").model_dump() | parts | {"horizon_s": 200_000.0}
     server = {
         "fans": {"power_w": 10.0, "full_power_w": 80.0},
         "thermal": {"resistance_k_per_w": 0.15, "leakage_fraction_per_k": 0.001, "throttle_deg_c": 80.0},
@@ -119,7 +119,7 @@ def test_hash_seeds_and_processes_leave_the_bytes_alone(repository, name):
             stdout=subprocess.PIPE,
             text=True,
         )
-        for seed, zone in ((0, "UTC"), (1, "Asia/Tokyo"), (2, "UTC"), (3, "America/New_York"))
+        for seed, zone in ((0, "UTC"), (1, "Asia/Tokyo"), (2, "America/New_York"))
     ]
     digests = {job.communicate()[0].strip() for job in jobs}
     assert digests == {digest(simulate(RUNS[name](), 7))}
