@@ -76,6 +76,25 @@ class PowerTree:
         """(R + P + 1,) input of each node now, W: output and losses of the stages that stand there."""
         return np.array(self._in)
 
+    def pdu_limits(self) -> tuple[Floats, Floats]:
+        """Return (P,) what the servers below each PDU draw, and what they may draw within its budget, W.
+
+        What they may draw is a safe guess: more load is taken to lose what the full load of a rack's stages loses
+        at the margin, less load to save no losses.
+        """
+        racks, hall = self.racks, len(self.names) - 1
+        drawn = [0.0] * (hall - racks)
+        steepest = [1.0] * (hall - racks)
+        for rack in range(racks):
+            pdu = self.parent[rack] - racks
+            if self.parent[rack] < hall:
+                drawn[pdu] += self._out[rack]
+                margin = math.prod(1.0 + c1 + 2.0 * c2 for _, _, c1, c2 in self.losses[rack])
+                steepest[pdu] = max(steepest[pdu], margin)
+        spare = self.budget_w[racks:hall] - np.array(self._out[racks:hall])
+        slope = np.where(spare > 0.0, steepest, 1.0)
+        return np.array(drawn), np.array(drawn) + spare / slope
+
     def set_rack(self, rack: int, power_w: float) -> None:
         """Note that the servers of a rack now draw `power_w` (>= 0); O(levels)."""
         self._changes += 1
@@ -185,10 +204,33 @@ def build_power_tree(
         (*racks, *pdus, "hall"),
         parent,
         [*[breaker_w] * len(racks), *pdu_rated, spec.hall_rated_power_w or math.inf],
-        [*[spec.rack_budget_w or breaker_w] * len(racks), *pdu_budget, hall_budget_w],
+        [*_rack_budgets_w(spec.rack_budget_w, breaker_w, losses[: len(racks)]), *pdu_budget, hall_budget_w],
         [*losses, ()],
         other_w,
     )
+
+
+def _rack_budgets_w(told_w: float | None, breaker_w: float, losses: Sequence[_Losses]) -> list[float]:
+    """Return what the servers of each rack are kept to: as told, else what loads its breaker to its rating."""
+    if told_w is not None or breaker_w == math.inf:
+        return [told_w or breaker_w] * len(losses)
+    known: dict[_Losses, float] = {}
+    for stages in losses:
+        if stages not in known:
+            known[stages] = _output_w(stages, breaker_w)
+    return [known[stages] for stages in losses]
+
+
+def _output_w(stages: _Losses, input_w: float) -> float:
+    """Return the most that stages deliver while they draw no more than `input_w`; 0 where losses take all of it."""
+    low, high = 0.0, input_w
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if _input_w(stages, middle) <= input_w:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def _split(stages: Sequence[ChainStage], share: float) -> _Losses:

@@ -338,4 +338,7 @@ class BatteryStacked(BatteryPrice):
         """Return the arbitrage's power, but never less than the surplus, nor more than limit and peak allow."""
         power_w = max(super().power_w(view), min(-view.load_w, view.most_charge_w))
         most_import_w = min(view.limit_w, self._shaving.threshold_w(view))
+        if most_import_w == math.inf and view.demand_price_usd_per_w > 0.0:
+            # Nothing is known of the load yet: charging must not set the peak of the month.
+            most_import_w = max(view.peak_import_w, view.load_w)
         return min(power_w, most_import_w - view.load_w)

@@ -49,9 +49,9 @@ class PowerView:
     pdu_of_rack: Ints
     """(R,) PDU that feeds each rack; -1: the hall does, or there is no power tree."""
     pdu_power_w: Floats
-    """(P,) output of each PDU."""
+    """(P,) of the servers that each PDU feeds."""
     pdu_budget_w: Floats
-    """(P,) infinity: none."""
+    """(P,) that these servers may draw within its budget, losses on the way counted; infinity: none."""
     thermal_cap_fraction: Floats
     """(K,) that thermal throttling imposes now, 1: none."""
     parts: tuple[Ints, Ints, Floats] | None = None

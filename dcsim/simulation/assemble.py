@@ -22,6 +22,7 @@ from dcsim.simulation.record import CANCELLED, TIMED_OUT, WALL, RunRecord
 from dcsim.simulation.site_account import SiteAccount
 from dcsim.simulation.traffic_log import Traffic
 from dcsim.spec import scenario_sha256
+from dcsim.spec.grid import PerfectForecastSpec
 
 __all__ = ["BALANCE_TOLERANCE", "assemble"]
 
@@ -326,6 +327,6 @@ def _warnings(run: RunRecord, account: SiteAccount) -> tuple[str, ...]:
         found += run.tree.notes()
     for record in _provenance(run):
         found += [f"extrapolated: {reason}" for reason in record["reasons"]]
-    if inputs.policies.energy.holds_jobs:
-        found.append(f"{inputs.policies.energy.name} sees a perfect forecast of the carbon series")
+    if inputs.policies.energy.holds_jobs and isinstance(inputs.scenario.grid.forecast, PerfectForecastSpec):
+        found.append(f"{inputs.policies.energy.name} sees a perfect forecast of the grid (grid.forecast)")
     return tuple(dict.fromkeys(found))

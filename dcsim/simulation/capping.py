@@ -307,10 +307,14 @@ class Capping:
             }
         hall = len(tree.tree.names) - 1
         above = np.array(tree.tree.parent[:racks], dtype=np.int64)
+        if self._racks is not None:
+            for rack in self._racks.dirty:
+                tree.tree.set_rack(rack, float(self._racks.power_w[rack]))
+        drawn_w, may_w = tree.tree.pdu_limits()
         return {
             "pdu_of_rack": np.where(above < hall, above - racks, -1),
-            "pdu_power_w": tree.tree.power_w[racks:hall],
-            "pdu_budget_w": tree.tree.budget_w[racks:hall].copy(),
+            "pdu_power_w": drawn_w,
+            "pdu_budget_w": may_w,
         }
 
     def _evaluate(self, jobs: list[_Capped], caps: Floats) -> tuple[Floats, Floats]:

@@ -17,6 +17,8 @@ from dcsim.simulation.gangs import gangs_of
 from dcsim.simulation.kinds import LogKind
 from dcsim.testing import strategies as dst
 from dcsim.testing.whole_run import scenario_of
+from dcsim.workload.jobs import job_table
+from tests.simulation.halls import hall, run
 
 QUANTUM_W = 2.0**-22
 
@@ -171,12 +173,24 @@ def _servers_throttle_in_turn(result: Any) -> None:
 
 def test_the_overloads_of_a_rack_are_logged_for_as_long_as_they_last():
     """One rack of 500 W idle, 2,700 W busy, a breaker of 2,500 W that may carry 80 % of that for ever."""
-    from dcsim.workload.jobs import job_table
-    from tests.simulation.halls import hall, run
-
     scenario = hall(1, power={"stages": [], "tree": {"rack_breaker_w": 2500.0}}, horizon_s=100.0)
     result = run(scenario, job_table(submit_s=[10.0, 50.0], duration_s=[20.0, 5.0], accelerators=[4, 2]))
     kinds = np.isin(result.events["kind"], (LogKind.OVERLOAD, LogKind.LOAD_OK))
     assert result.events["time_s"][kinds].tolist() == [10.0, 30.0]
     assert result.events["value"][kinds].tolist() == [2700.0, 500.0]
     assert math.isclose(result.account["seconds_above_rating"], 20.0)
+
+
+def test_a_reserve_that_wants_to_be_asked_again_does_not_keep_the_run_open():
+    policies = {"energy": {"name": "sleep_forecast", "parameters": {"after_s": 3.0}}}
+    jobs = job_table(submit_s=[0.0, 5.0, 10.0], duration_s=5.0, accelerators=4)
+    series = run(hall(3, policies=policies), jobs).series
+    assert series["time_s"][-1] + series["duration_s"][-1] == 15.0
+
+
+def test_a_set_point_of_the_first_instant_holds_from_then_on_though_no_job_comes():
+    cooling = {"envelope": "A1", "supply_temperature_deg_c": 20.0}
+    scenario = hall(1, room={}, cooling=cooling, policies={"cooling": "highest_supply"}, horizon_s=1000.0)
+    series = run(scenario, job_table(submit_s=900.0, duration_s=5.0, accelerators=4)).series
+    # With nobody else's exhaust in the air the inlet is as warm as servers may breathe.
+    assert series["hottest_inlet_deg_c"][0] >= series["supply_temperature_deg_c"][0] > 30.0

@@ -75,6 +75,13 @@ def test_every_facility_keeps_its_books(drawn):
     _heat_and_water_are_physical(scenario, result)
     _what_is_attributed_adds_up(result)
     _time_adds_up(result, arguments["jobs"])
+    if scenario.horizon_s is None and len(arguments["jobs"]):
+        assert _end_s(result) == result.jobs["end_s"].max()  # whoever wants to be asked later on
+
+
+def _end_s(result: Any) -> float:
+    series = result.series
+    return float(series["time_s"][-1] + series["duration_s"][-1]) if len(series["time_s"]) else 0.0
 
 
 def _same_bytes(one: Any, other: Any) -> None:
@@ -173,11 +180,7 @@ def _time_adds_up(result: Any, table: Any) -> None:
     own_s = np.sum([jobs[column.name] for column in TIMES], axis=0)
     np.testing.assert_allclose(own_s[done], jobs["jct_s"][done], rtol=1e-9, atol=1e-9)
     gangs = gangs_of(events)
-    end_s = (
-        float(result.series["time_s"][-1] + result.series["duration_s"][-1])
-        if len(result.series["time_s"])
-        else 0.0
-    )
+    end_s = _end_s(result)
     until_s = np.where(gangs.release_row >= 0, events["time_s"][gangs.release_row], end_s)
     job = events["job"][gangs.row]
     held = (until_s - events["time_s"][gangs.row]) * gangs.width * table.accelerator_share[job]
