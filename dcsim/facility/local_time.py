@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -127,7 +128,8 @@ class LocalCalendar:
 
     def fields(self, times_s: Floats) -> LocalFields:
         """Return the local calendar at times of the run (K,), s; ascending or not."""
-        utc_s = times_s + self._start_s
+        # To the microsecond: t = 0 in the middle of a second must not put an hour's edge into the hour before.
+        utc_s = np.round(times_s + self._start_s, 6)
         local_s = np.floor(utc_s + self._offsets(utc_s)).astype(np.int64)
         day = local_s // _DAY_S
         months = day.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
@@ -141,6 +143,25 @@ class LocalCalendar:
         first, last = self.fields(np.array([0.0, max(np.nextafter(end_s, 0.0), 0.0)])).month_index.tolist()
         return np.array([self._month_start_s(month) for month in range(first, last + 2)])
 
+    def grid_s(self, step_s: float, end_s: float) -> Floats:
+        """Return 0, when in (0, end_s) the local clock shows a multiple of a step or is changed, and `end_s`.
+
+        Args:
+            step_s: > 0; an hour is a whole number of them.
+            end_s: >= 0.
+
+        >>> LocalCalendar("Asia/Kathmandu", datetime(2023, 1, 1, tzinfo=UTC)).grid_s(3600.0, 7200.0).tolist()
+        [0.0, 900.0, 4500.0, 7200.0]
+        """
+        changes_s, offsets_s = self._spells(self._start_s, self._start_s + end_s)
+        parts = [changes_s[1:]]
+        ends_s = np.append(changes_s[1:], self._start_s + end_s)
+        for begin_s, until_s, offset_s in zip(changes_s, ends_s, offsets_s, strict=True):
+            first = math.ceil((max(begin_s, self._start_s) + offset_s) / step_s)
+            parts.append(np.arange(first, math.ceil((until_s + offset_s) / step_s)) * step_s - offset_s)
+        times_s = np.concatenate(parts) - self._start_s
+        return np.unique(np.concatenate([[0.0], times_s[(times_s > 0.0) & (times_s < end_s)], [end_s]]))
+
     def _month_start_s(self, month_index: int) -> float:
         wall = datetime(1970 + month_index // 12, month_index % 12 + 1, 1, tzinfo=self._zone)
         return (wall - _EPOCH).total_seconds() - self._start_s
@@ -149,16 +170,20 @@ class LocalCalendar:
         """Return the zone's offset from UTC, s, at each instant."""
         if not utc_s.size:
             return np.zeros_like(utc_s)
-        first, last = int(utc_s.min() // _DAY_S), int(utc_s.max() // _DAY_S) + 1
-        days = [day * _DAY_S for day in range(first, last + 1)]
+        changes_s, offsets_s = self._spells(float(utc_s.min()), float(utc_s.max()))
+        found = np.searchsorted(changes_s, utc_s, side="right") - 1
+        return np.asarray(offsets_s[np.maximum(found, 0)], dtype=np.float64)
+
+    def _spells(self, first_s: float, last_s: float) -> tuple[Floats, Floats]:
+        """Return from which instants, UTC, which offsets hold, s, between two; the first is no change."""
+        days = [day * _DAY_S for day in range(int(first_s // _DAY_S), int(last_s // _DAY_S) + 2)]
         offsets = [self._offset_s(second) for second in days]
         changes, values = [float(days[0])], [offsets[0]]
         for place in range(1, len(days)):
             if offsets[place] != offsets[place - 1]:
                 changes.append(float(self._change(days[place - 1], days[place])))
                 values.append(offsets[place])
-        found = np.searchsorted(np.array(changes), utc_s, side="right") - 1
-        return np.asarray(np.array(values)[np.maximum(found, 0)], dtype=np.float64)
+        return np.array(changes), np.array(values)
 
     def _change(self, before_s: int, after_s: int) -> int:
         """Return the first second of the new offset between two instants."""

@@ -76,6 +76,14 @@ class PowerTree:
         """(R + P + 1,) input of each node now, W: output and losses of the stages that stand there."""
         return np.array(self._in)
 
+    def output_w(self, node: int) -> float:
+        """Return what a node delivers now, W; a rack to its servers."""
+        return self._out[node]
+
+    def rated_side_w(self, node: int) -> float:
+        """Return what a node's rating looks at now, W: a rack's input, the output of others."""
+        return self._in[node] if node < self.racks else self._out[node]
+
     def pdu_limits(self) -> tuple[Floats, Floats]:
         """Return (P,) what the servers below each PDU draw, and what they may draw within its budget, W.
 

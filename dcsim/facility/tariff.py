@@ -19,7 +19,7 @@ __all__ = ["Bill", "BillingWindows", "DemandLine", "Tariff"]
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-_QUARTER_S = 900.0
+_HOUR_S = 3600.0
 _EQUAL = 1e-9
 """Relative: interval means this near the month's highest share its charge."""
 
@@ -77,7 +77,8 @@ class Tariff:
     """The rates of a tariff on the clock of a run.
 
     Billing months are those of the local calendar. A month that lies only in part in the run pays
-    that part of its fixed and demand charges; with that, runs of a week and of a year compare.
+    that part of its fixed and demand charges, and its tiers of energy begin at that part of their
+    bounds; with that, runs of a day, a week and a year compare.
 
     Args:
         rates: what costs what, and when.
@@ -90,7 +91,6 @@ class Tariff:
         self.settlement_s = rates.settlement_s
         """Length of the intervals over which demand is a mean, s."""
         self._calendar = LocalCalendar(rates.time_zone, start)
-        self._phase_s = math.fmod(start.timestamp(), _QUARTER_S * 4)
         last_tier = np.array([rate.tiers.prices[-1] for rate in rates.energy])
         credit = np.array([rate.export_usd_per_j for rate in rates.energy])
         times, rate = self._steps(span_s)
@@ -104,11 +104,12 @@ class Tariff:
         return f"<Tariff {self.rates.name}: {len(self.rates.energy)} rates, {len(self.rates.demand)} demand charges>"
 
     def edges_s(self, end_s: float) -> Floats:
-        """Return the edges (M + 1,) of the settlement intervals over [0, end_s]; they align with the clock's hours.
+        """Return the edges (M + 1,) of the settlement intervals over [0, end_s]; they align with the local clock's hours.
 
-        The first and the last may be shorter.
+        The first and the last may be shorter, and where the clock is changed by less than an interval
+        those around the change: rates follow the clock at once, so an interval ends there.
         """
-        return _grid_s(self._phase_s, self.settlement_s, end_s)
+        return self._calendar.grid_s(self.settlement_s, end_s)
 
     def windows(self, edges_s: Floats) -> BillingWindows:
         """Return where the intervals between edges (M + 1,) stand: billing months and demand charges."""
@@ -138,9 +139,9 @@ class Tariff:
         here = self._calendar.fields(edges_s[:-1])
         rate = self._rate(here)
         where = self.windows(edges_s)
-        energy = self._energy_usd(import_w * widths, rate, where.month)
         credit = np.array([one.export_usd_per_j for one in self.rates.energy])[rate] * export_w * widths
         shares = self._shares(float(edges_s[-1]))
+        energy = self._energy_usd(import_w * widths, rate, where.month, shares)
         demand, lines = self._demand_usd(import_w, where, shares, here)
         fixed = np.zeros(len(widths))
         if len(widths):
@@ -158,8 +159,11 @@ class Tariff:
 
     # -- its parts -------------------------------------------------------------------------------
 
-    def _energy_usd(self, energy_j: Floats, rate: Ints, month: Ints) -> Floats:
-        """Return (M,) what the energy of each interval costs, later intervals in later tiers."""
+    def _energy_usd(self, energy_j: Floats, rate: Ints, month: Ints, shares: Floats) -> Floats:
+        """Return (M,) what the energy of each interval costs, later intervals in later tiers.
+
+        `shares`: the part of each month in the run, at which its tiers begin.
+        """
         first = np.array([one.tiers.prices[0] for one in self.rates.energy])
         cost = np.asarray(first[rate] * energy_j, dtype=np.float64)
         for index, one in enumerate(self.rates.energy):
@@ -168,7 +172,7 @@ class Tariff:
             for number in np.unique(month[rate == index]).tolist():
                 at = np.flatnonzero((rate == index) & (month == number))
                 used = np.concatenate([[0.0], np.cumsum(energy_j[at])])
-                cost[at] = np.diff(one.tiers.cost(used))
+                cost[at] = np.diff(one.tiers.for_part(float(shares[number])).cost(used))
         return cost
 
     def _demand_usd(
@@ -204,8 +208,8 @@ class Tariff:
         return np.asarray(inside / np.diff(edges), dtype=np.float64)
 
     def _steps(self, span_s: float) -> tuple[Floats, Ints]:
-        """Return the quarters of hours in [0, span_s) and the energy rate that holds from each on."""
-        times = _grid_s(self._phase_s, _QUARTER_S, span_s)[:-1]
+        """Return the local clock's hours in [0, span_s) and the energy rate that holds from each on."""
+        times = self._calendar.grid_s(_HOUR_S, span_s)[:-1]
         return times, self._rate(self._calendar.fields(times))
 
     def _rate(self, here: LocalFields) -> Ints:
@@ -228,12 +232,6 @@ class Tariff:
             raise SeriesError(
                 f"{self.rates.name}: an interval goes over a change of the tariff -> expected edges from Tariff.edges_s"
             )
-
-
-def _grid_s(phase_s: float, step_s: float, end_s: float) -> Floats:
-    """Return 0, the multiples of a step on a clock that is at `phase_s` when t = 0, and `end_s`."""
-    inner = np.arange(math.ceil(phase_s / step_s), math.ceil((phase_s + end_s) / step_s)) * step_s - phase_s
-    return np.unique(np.concatenate([[0.0], inner[(inner > 0.0) & (inner < end_s)], [end_s]]))
 
 
 def _merged(times_s: Floats, values: Floats, span_s: float, name: str) -> StepSeries:

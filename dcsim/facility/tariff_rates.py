@@ -39,6 +39,14 @@ class Tiers:
         parts = np.clip(amounts[..., None] - bounds[:-1], 0.0, np.diff(bounds))
         return np.asarray(parts @ np.array(self.prices), dtype=np.float64)
 
+    def for_part(self, share: float) -> Tiers:
+        """Return the tiers of a part of a month, [0, 1]: each begins at that part of its bound.
+
+        >>> Tiers((0.0, 10.0), (2.0, 3.0)).for_part(0.5).bounds
+        (0.0, 5.0)
+        """
+        return Tiers(tuple(bound * share for bound in self.bounds), self.prices)
+
 
 @dataclass(frozen=True)
 class EnergyRate:

@@ -163,6 +163,8 @@ class EnergyPolicy(ABC):
     """Whether `static_caps` is asked in place of `power_cap_fractions`."""
     recaps: ClassVar[bool] = False
     """Whether `caps_now` is asked when jobs start or end, budgets change, or it wants to be asked again."""
+    reads_forecast: ClassVar[bool] = False
+    """Whether it goes by what the grid is forecast to be."""
     reserves: ClassVar[bool] = False
     """Whether `awake_reserve` is asked when jobs come, start or end."""
 

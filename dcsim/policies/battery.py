@@ -124,6 +124,7 @@ class BatteryArbitrage(BatteryPolicy):
     """
 
     complexity: ClassVar[str] = "O(K^2) an hour, K hours of forecast"
+    reads_forecast: ClassVar[bool] = True
 
     def __init__(self, *, look_ahead_h: float = 24.0) -> None:
         """Take `look_ahead_h`, the hours of forecast that are used, 2 to 168.

@@ -170,6 +170,7 @@ class CarbonScale(EnergyPolicy):
     )
     suspends: ClassVar[bool] = True
     scales: ClassVar[bool] = True
+    reads_forecast: ClassVar[bool] = True
 
     def __init__(self, *, restart_s: float = 120.0) -> None:
         """Take what a stop and a start are thought to take together, >= 0.

@@ -24,7 +24,7 @@ Ints = npt.NDArray[np.int64]
 
 COMBINE = "+"
 """Between the names of policies to be combined."""
-_FLAGS = ("holds_jobs", "suspends", "scales", "weighs_caps", "recaps", "reserves")
+_FLAGS = ("holds_jobs", "suspends", "scales", "weighs_caps", "recaps", "reads_forecast", "reserves")
 
 
 def conflict(parts: Sequence[EnergyPolicy]) -> str:

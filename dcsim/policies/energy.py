@@ -85,6 +85,7 @@ class CarbonShift(EnergyPolicy):
     needs: ClassVar[str] = "the forecast of carbon intensity; run times and slack"
     complexity: ClassVar[str] = "O(hours of slack) a job"
     holds_jobs: ClassVar[bool] = True
+    reads_forecast: ClassVar[bool] = True
 
     def _signal(self, grid: GridView) -> tuple[MeanOf, BreakpointsOf]:
         """Return what is to be low in the mean over the run, and where its forecast changes."""

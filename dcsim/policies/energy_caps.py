@@ -86,6 +86,8 @@ class LeastEnergyCap(_BoundedCap):
 class _GridCap(_BoundedCap):
     """Caps by where the grid stands now in the forecast of a coming while."""
 
+    reads_forecast: ClassVar[bool] = True
+
     def __init__(
         self, *, max_slowdown: float = 1.2, window_s: float = 86_400.0, overhead_w: float = 0.0
     ) -> None:

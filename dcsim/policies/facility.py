@@ -116,6 +116,8 @@ class BatteryPolicy(ABC):
     source: ClassVar[str]
     needs: ClassVar[str] = "nothing"
     complexity: ClassVar[str] = "O(1) an interval"
+    reads_forecast: ClassVar[bool] = False
+    """Whether it goes by what the grid is forecast to be."""
 
     @abstractmethod
     def power_w(self, view: BatteryView) -> float:

@@ -79,6 +79,7 @@ class CarbonSuspend(EnergyPolicy):
         "O(n h log h) a decision, n jobs present, h changes of the forecast in their slack"
     )
     suspends: ClassVar[bool] = True
+    reads_forecast: ClassVar[bool] = True
 
     def __init__(self, *, min_pause_s: float = 600.0) -> None:
         """Take `min_pause_s`: a running job is not stopped for less, >= 0.

@@ -280,7 +280,12 @@ ACCOUNT = (
     Column("energy_charged_j", "float64", "J", "into the battery"),
     Column("energy_discharged_j", "float64", "J", "out of the battery"),
     Column("energy_stored_change_j", "float64", "J", "in the battery at the end, less that at the start"),
-    Column("pue", "float64", "", "power usage effectiveness, facility over IT energy (ISO/IEC 30134-2)"),
+    Column(
+        "pue",
+        "float64",
+        "",
+        "power usage effectiveness, facility over IT energy (ISO/IEC 30134-2); losses of a battery are not in it",
+    ),
     Column("ppue_cooling", "float64", "", "partial PUE of cooling, (IT + cooling) over IT (ISO/IEC 30134-2)"),
     Column(
         "ppue_power", "float64", "", "partial PUE of the power chain, (IT + losses) over IT (ISO/IEC 30134-2)"
@@ -351,6 +356,8 @@ ACCOUNT = (
     Column(
         "seconds_above_rating", "float64", "s", "for which some node of the power tree was above its rating"
     ),
+    Column("seconds_above_budget", "float64", "s", "for which all IT equipment drew more than its budget"),
+    Column("energy_above_budget_j", "float64", "J", "drawn by IT equipment above its budget"),
     Column(
         "unattributed_facility_energy_j",
         "float64",

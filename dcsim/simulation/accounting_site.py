@@ -125,10 +125,21 @@ def account_row(
         if run.heat is None
         else max(run.heat.log_hottest_deg_c, default=math.nan),
         "seconds_above_capacity": metered.seconds_above_capacity,
-        "seconds_above_rating": run.tree.seconds_above_rating if run.tree is not None else 0.0,
+        "seconds_above_rating": run.tree.ratings.any_s if run.tree is not None else 0.0,
+        **_over_budget(run),
     }
     row |= _unattributed(row, parts)
     return {column.name: row[column.name] for column in ACCOUNT}
+
+
+def _over_budget(run: RunRecord) -> dict[str, float]:
+    """Return for how long, and by how much, all IT equipment drew more than its budget."""
+    hall = run.hall.stretches if run.hall is not None else None
+    energy_j = math.fsum(about.over_j for _, about in hall.worst()) if hall is not None else 0.0
+    return {
+        "seconds_above_budget": hall.any_s if hall is not None else 0.0,
+        "energy_above_budget_j": energy_j,
+    }
 
 
 def _unattributed(row: Mapping[str, float], parts: Mapping[str, Floats]) -> dict[str, float]:

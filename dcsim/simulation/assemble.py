@@ -325,8 +325,14 @@ def _warnings(run: RunRecord, account: SiteAccount) -> tuple[str, ...]:
     ]
     if run.tree is not None:
         found += run.tree.notes()
+    if run.hall is not None:
+        found += run.hall.notes()
     for record in _provenance(run):
         found += [f"extrapolated: {reason}" for reason in record["reasons"]]
-    if inputs.policies.energy.holds_jobs and isinstance(inputs.scenario.grid.forecast, PerfectForecastSpec):
-        found.append(f"{inputs.policies.energy.name} sees a perfect forecast of the grid (grid.forecast)")
+    if isinstance(inputs.scenario.grid.forecast, PerfectForecastSpec):
+        found += [
+            f"{policy.name} sees a perfect forecast of the grid (grid.forecast)"
+            for policy in (inputs.policies.energy, inputs.policies.battery)
+            if policy.reads_forecast
+        ]
     return tuple(dict.fromkeys(found))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from dcsim.spec.demand_response import import_limits, it_limits
 from dcsim.spec.scenario import Scenario
 
-__all__ = ["Budgets", "watches_racks"]
+__all__ = ["Budgets", "watches_power", "watches_racks"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,6 +36,11 @@ class Budgets:
         """When what IT equipment may draw changes, ascending, first 0."""
         self.import_times_s = self._import.times_s
         """When what may be imported changes, ascending, first 0."""
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a budget of all IT equipment at some time."""
+        return self.always_w < math.inf or len(self.times_s) > 1
 
     def at(self, now_s: float) -> tuple[float, float]:
         """Return (W that all IT equipment may draw now, when that is next different)."""
@@ -62,6 +67,12 @@ class _Windows:
         place = bisect_right(self.times_s, now_s)
         changes_s = self.times_s[place] if place < len(self.times_s) else math.inf
         return self._limits_w[place - 1], changes_s
+
+
+def watches_power(scenario: Scenario) -> bool:
+    """Return whether a run keeps up what IT equipment draws against limits: its racks', or a budget of all of it."""
+    limited = any(event.it_limit_w is not None for event in scenario.grid.demand_response)
+    return watches_racks(scenario) or scenario.power.budget_w is not None or limited
 
 
 def watches_racks(scenario: Scenario) -> bool:

@@ -27,7 +27,7 @@ from dcsim.simulation.record import CANCELLED, RunRecord
 from dcsim.simulation.reserving import Reserving
 from dcsim.simulation.set_point_control import SetPointControl
 from dcsim.simulation.thermal_setup import thermal_state_of
-from dcsim.simulation.tree_watch import TreeWatch, tree_of
+from dcsim.simulation.tree_watch import HallWatch, TreeWatch, tree_of
 from dcsim.simulation.watching import Watch
 
 __all__ = ["ClusterRun"]
@@ -91,6 +91,8 @@ class ClusterRun:
         if observer is not None:
             observer.link_names = inputs.links.names
             self._watch = Watch(observer, self.engine, self.links, self.attempts.running)
+        self._budget_due = False
+        """Whether to look, at the end of the instant, if IT equipment keeps to its budget."""
         self.capping: Capping | None = None
         self._reserving = (
             Reserving(self.engine, inputs, self.attempts.servers) if inputs.policies.energy.reserves else None
@@ -116,6 +118,8 @@ class ClusterRun:
             if tree is not None:
                 self.record.tree = TreeWatch(tree, self.racks, self.record.log)
                 inputs.limits.rack_w = tree.budget_w[: tree.racks].copy()
+        if inputs.limits.any:
+            self.record.hall = HallWatch(self.record.log)
         if inputs.policies.energy.recaps or inputs.scenario.room is not None:
             self.capping = Capping(
                 self.engine, self.record, attempts, inputs.limits, self.racks, self._grid, placer.share
@@ -141,6 +145,8 @@ class ClusterRun:
             return 0.0
         self._hall.start()
         self.attempts.servers.start()
+        if self.record.hall is not None:
+            self._budget_changes(None)
         if self._control is not None and self.heat is not None:
             self._control.start(
                 self.engine,
@@ -153,8 +159,9 @@ class ClusterRun:
         self.attempts.account_unfinished()
         if self.capping is not None:
             self.capping.account()
-        if self.record.tree is not None:
-            self.record.tree.close(self.engine.now)
+        for watch in (self.record.tree, self.record.hall):
+            if watch is not None:
+                watch.close(self.engine.now)
         self.record.now_s = self.engine.now
         return self.engine.now
 
@@ -299,6 +306,18 @@ class ClusterRun:
         it_w = self.attempts.it_power_w
         if it_w != self._logged_w:
             self._log_power(it_w)
+            self._budget_due = True
+        if self._budget_due and self.record.hall is not None:
+            self._budget_due = False
+            now_s = self.engine.now
+            self.record.hall.see(now_s, it_w, self.inputs.limits.at(now_s)[0])
+
+    def _budget_changes(self, _: None) -> None:
+        """From now on IT equipment may draw another power: look at the end of the instant, and call the next change."""
+        self._budget_due = True
+        changes_s = self.inputs.limits.at(self.engine.now)[1]
+        if changes_s < math.inf:
+            self.engine.call_at(changes_s, Order.CAP, 2, self._budget_changes, None)
 
     def _check(self) -> None:
         """Prove what holds at the end of each instant."""

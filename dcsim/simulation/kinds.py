@@ -83,6 +83,10 @@ class LogKind(IntEnum):
     """A server's hottest accelerator reached its limit: its jobs are held to a lower cap [degC]."""
     UNTHROTTLE = 22
     """It is cool again [degC]."""
+    OVER_BUDGET = 23
+    """A node of the power tree, its number in place of the server, or the hall (-1), is above its budget [W]."""
+    BUDGET_OK = 24
+    """It is within its budget again [W]."""
 
 
 EVENT_KINDS = tuple(kind.name.lower() for kind in LogKind)

@@ -20,7 +20,7 @@ from dcsim.errors import GuardError, PolicyError
 from dcsim.policies import DecidingPolicy
 from dcsim.policies.allocation import AllocationPolicy
 from dcsim.policies.backfill import BackfillOrdering
-from dcsim.simulation.budgets import watches_racks
+from dcsim.simulation.budgets import watches_power
 from dcsim.simulation.inputs import RunInputs
 from dcsim.simulation.open_loop_kinds import Gang, KindTable, Site
 from dcsim.simulation.open_loop_lines import SkippingLine, StrictLine
@@ -45,7 +45,7 @@ def open_loop_applies(inputs: RunInputs) -> bool:
     Whole accelerators only, nothing else to run out of; a built-in placement that is decided on an
     index; an order known beforehand; servers that never sleep; no job held back, limited in time,
     elastic, in an array or after another; no start-up time, no periodic checkpoints; links as they were built,
-    and input that nothing but them limits; caps that stay, and no rack whose power or air is watched.
+    and input that nothing but them limits; caps that stay, and no power or air that is watched.
     """
     jobs, policies = inputs.jobs, inputs.policies
     ordering, energy, rules = policies.ordering, policies.energy, inputs.scenario.preemption
@@ -61,7 +61,7 @@ def open_loop_applies(inputs: RunInputs) -> bool:
         and energy.sleep_after_s() is None
         and not energy.suspends
         and not (energy.recaps or energy.reserves)
-        and not watches_racks(inputs.scenario)
+        and not watches_power(inputs.scenario)
         and not (energy.holds_jobs and bool((jobs.slack_s > 0.0).any()))
         and rules.checkpoint_interval_s is None
         and rules.start_s == 0.0

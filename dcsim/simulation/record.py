@@ -13,7 +13,7 @@ from dcsim.simulation.traffic_log import TrafficLog
 
 if TYPE_CHECKING:
     from dcsim.simulation.thermal_state import ThermalState
-    from dcsim.simulation.tree_watch import TreeWatch
+    from dcsim.simulation.tree_watch import HallWatch, TreeWatch
 
 __all__ = ["CANCELLED", "SPENT", "TIMED_OUT", "WALL", "RunRecord"]
 
@@ -103,6 +103,8 @@ class RunRecord:
         self.it_power_w = array("d")
         self.tree: TreeWatch | None = None
         """Of a scenario with a power tree: which ratings were exceeded."""
+        self.hall: HallWatch | None = None
+        """Of a run with a budget: whether it was kept."""
         self.heat: ThermalState | None = None
         """Of a hall with a room: inlets, and what fans and leakage drew."""
         self.base_power_w = 0.0

@@ -1,6 +1,8 @@
-"""The power tree of a run: told what racks draw, it writes down which ratings are exceeded, and for how long."""
+"""Ratings and budgets of a run: which nodes of the power tree, and whether the hall, drew more than they should."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +13,15 @@ from dcsim.facility.power_tree import PowerTree, RackLog, TreeEnergies, build_po
 from dcsim.facility.servers import Fleet
 from dcsim.simulation.kinds import LogKind
 from dcsim.simulation.rack_powers import RackPowers
+from dcsim.simulation.stretches import Limit, Stretches
 from dcsim.spec.scenario import Scenario
 
-__all__ = ["TreeWatch", "tree_of"]
+__all__ = ["HallWatch", "TreeWatch", "tree_of"]
 
 Floats = npt.NDArray[np.float64]
 _OVERLOAD, _LOAD_OK = int(LogKind.OVERLOAD), int(LogKind.LOAD_OK)
+_OVER_BUDGET, _BUDGET_OK = int(LogKind.OVER_BUDGET), int(LogKind.BUDGET_OK)
+_SHOWN = 10
 
 
 def tree_of(scenario: Scenario, fleet: Fleet, other_w: float) -> PowerTree | None:
@@ -36,7 +41,6 @@ def tree_of(scenario: Scenario, fleet: Fleet, other_w: float) -> PowerTree | Non
         [(rack.name, rack.count) for rack in scenario.cluster.racks],
         build_chain(spec, float(peaks_w.sum()) + other_w, 0.0),
         peaks_w.tolist(),
-        hall_budget_w=spec.budget_w or np.inf,
         other_w=other_w,
     )
 
@@ -52,70 +56,88 @@ def _rack_peaks_w(fleet: Fleet) -> Floats:
     return np.asarray(np.bincount(fleet.rack, weights=of_servers), dtype=np.float64)
 
 
+class HallWatch:
+    """The IT power of the whole hall against its budget, demand response included.
+
+    Args:
+        log: gets a row when it is exceeded, and when it no longer is; in place of the server stands -1.
+    """
+
+    def __init__(self, log: EventLog) -> None:
+        self.stretches = Stretches(log, _OVER_BUDGET, _BUDGET_OK)
+
+    def see(self, now_s: float, it_power_w: float, budget_w: float) -> None:
+        """IT equipment draws `it_power_w` from now on, and may draw `budget_w`."""
+        self.stretches.see(now_s, -1, it_power_w, budget_w)
+
+    def close(self, end_s: float) -> None:
+        """End the run."""
+        self.stretches.close(end_s)
+
+    def notes(self) -> list[str]:
+        """Return in words how far the budget was exceeded."""
+        return [
+            f"power: all IT equipment was above its budget for {about.over_s:.0f} s in {about.times} stretches "
+            f"(up to {about.worst_w:.0f} W, {about.over_j / 3.6e6:.3g} kWh above it)"
+            for _, about in self.stretches.worst()
+        ]
+
+
 class TreeWatch:
     """Keeps a tree up with the racks.
 
     Args:
         tree: at idle racks, or at none.
         racks: their powers.
-        log: gets a row when a rating is exceeded, and when it is no longer.
+        log: gets a row when a rating or a budget is exceeded, and when it no longer is.
     """
 
     def __init__(self, tree: PowerTree, racks: RackPowers, log: EventLog) -> None:
         self.tree = tree
         self._racks = racks
-        self._log = log
-        self._since_s: dict[int, float] = {}
-        self._over_s = np.zeros(len(tree.names))
-        self._times = np.zeros(len(tree.names), dtype=np.int64)
-        self._worst_w = np.zeros(len(tree.names))
-        self._any_since_s = 0.0
-        self._any_over_s = 0.0
+        self.ratings = Stretches(log, _OVERLOAD, _LOAD_OK)
+        self.budgets = Stretches(log, _OVER_BUDGET, _BUDGET_OK)
+        self._rating_w, self._budget_w = tree.rating_w.tolist(), tree.budget_w.tolist()
 
     def settle(self, now_s: float, changed: list[int]) -> None:
-        """At the end of an instant: take the racks that changed."""
+        """At the end of an instant: take the racks that changed, and look at them and what feeds them."""
         tree, power_w = self.tree, self._racks.power_w
+        nodes: dict[int, None] = {}
         for rack in changed:
             tree.set_rack(rack, float(power_w[rack]))
-        for node, power, _, began in tree.crossings():
-            self._log.add(now_s, _OVERLOAD if began else _LOAD_OK, -1, node, power)
-            if began:
-                if not self._since_s:
-                    self._any_since_s = now_s
-                self._since_s[node] = now_s
-                self._times[node] += 1
-            else:
-                self._over_s[node] += now_s - self._since_s.pop(node)
-                if not self._since_s:
-                    self._any_over_s += now_s - self._any_since_s
-        for node in self._since_s:
-            self._worst_w[node] = max(self._worst_w[node], float(tree.power_w[node]))
+            node = rack
+            while node != -1:
+                nodes[node] = None
+                node = tree.parent[node]
+        for node in sorted(nodes):
+            output_w = tree.output_w(node)
+            if self._rating_w[node] < math.inf:
+                carried_w = tree.rated_side_w(node)
+                self.ratings.see(now_s, node, carried_w, self._rating_w[node])
+            if self._budget_w[node] < math.inf:
+                self.budgets.see(now_s, node, output_w, self._budget_w[node])
 
     def close(self, end_s: float) -> None:
-        """End the run: what is over its rating is so until now."""
-        if self._since_s:
-            self._any_over_s += end_s - self._any_since_s
-        for node, since_s in self._since_s.items():
-            self._over_s[node] += end_s - since_s
-        self._since_s.clear()
-
-    @property
-    def seconds_above_rating(self) -> float:
-        """For how long some node was above its rating."""
-        return self._any_over_s
+        """End the run."""
+        self.ratings.close(end_s)
+        self.budgets.close(end_s)
 
     def notes(self) -> list[str]:
-        """Return in words which nodes were above their ratings; the worst ten, then how many more."""
-        nodes = np.flatnonzero(self._times > 0)
-        worst = nodes[np.argsort(-self._over_s[nodes], kind="stable")]
+        """Return in words which nodes were above their ratings and budgets; the worst ten, then how many more."""
+        return [
+            *self._told(self.ratings.worst(), "rating"),
+            *self._told(self.budgets.worst(), "budget"),
+        ]
+
+    def _told(self, worst: list[tuple[int, Limit]], what: str) -> list[str]:
         said = [
-            f"power: {self.tree.names[node]} was above its rating of {self.tree.rating_w[node]:.0f} W for "
-            f"{self._over_s[node]:.0f} s in {self._times[node]} stretches (up to {self._worst_w[node]:.0f} W)"
-            for node in worst[:10].tolist()
+            f"power: {self.tree.names[node]} was above its {what} of {about.limit_w:.0f} W for "
+            f"{about.over_s:.0f} s in {about.times} stretches (up to {about.worst_w:.0f} W)"
+            for node, about in worst[:_SHOWN]
         ]
         if len(worst) > len(said):
             said.append(
-                f"power: {len(worst) - len(said)} more nodes of the power tree were above their ratings"
+                f"power: {len(worst) - len(said)} more nodes of the power tree were above their {what}s"
             )
         return said
 

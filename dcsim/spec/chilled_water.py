@@ -50,8 +50,9 @@ class YorkTowerSpec(SpecModel):
     """A tower by York's correlation of its approach, with a variable-speed fan and water by its air (EnergyPlus)."""
 
     kind: Literal["york"] = "york"
-    follows_wet_bulb_k: Number = Field(default=0.0, ge=0.0, le=20.0)
-    """Set point of the water over the wet bulb: the fan slows down rather than make it colder."""
+    follows_wet_bulb_k: Number = Field(default=3.0, ge=0.0, le=20.0)
+    """Set point of the water over the wet bulb: the fan slows down rather than make it colder. 3 K is what the
+    tower can reach below peak heat; 0 K no tower reaches, and its fan then runs at full speed all year."""
     least_water_deg_c: TemperatureDegC = Field(default=10.0, ge=2.0, le=35.0)
     """And never below this."""
     range_k: Number = Field(default=5.6, ge=2.0, le=20.0)

@@ -120,8 +120,9 @@ class OnsiteSpec(SpecModel):
     """Largest export; None: no limit."""
     export_price_usd_per_j: PriceUsdPerJ = 0.0
     """Paid for what is exported."""
-    settlement_interval_s: DurationS = Field(default=900.0, ge=60.0, le=86_400.0)
-    """How often the battery's policy is asked, and over which the flows are means."""
+    settlement_interval_s: DurationS = Field(default=900.0, ge=60.0, le=3_600.0)
+    """How often the battery's policy is asked, and over which the flows are means: over longer ones sun and
+    load that never meet would cancel."""
 
     @field_validator("settlement_interval_s")
     @classmethod

@@ -105,7 +105,7 @@ class EnergyTierSpec(SpecModel):
     """A price that begins once enough was used in a billing month."""
 
     above_j: EnergyJ = Field(gt=0)
-    """Energy bought at this rate in the month before the tier begins."""
+    """Energy bought at this rate in a whole month before the tier begins; a part of a month has that part of it."""
     price_usd_per_j: PriceUsdPerJ
     """Of the energy above."""
 
@@ -163,7 +163,7 @@ class TariffSpec(SpecModel):
     holidays: tuple[Annotated[str, BeforeValidator(_day)], ...] = Field(default=(), max_length=1_000)
     """Dates that count as weekend days."""
     settlement_s: DurationS = Field(default=900.0, ge=60.0, le=3_600.0)
-    """Interval over which demand is a mean; an hour is a whole number of them."""
+    """Interval over which demand is a mean; an hour of the local clock is a whole number of them."""
 
     @field_validator("energy")
     @classmethod
