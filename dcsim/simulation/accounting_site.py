@@ -14,7 +14,7 @@ from dcsim.results import facility_metrics as standard
 from dcsim.results.attribution import attribute
 from dcsim.results.schema import ACCOUNT, ATTRIBUTED
 from dcsim.simulation.gangs import Gangs
-from dcsim.simulation.kinds import LogKind
+from dcsim.simulation.job_powers import job_powers
 from dcsim.simulation.record import RunRecord
 from dcsim.simulation.site_account import SiteAccount
 
@@ -47,32 +47,9 @@ def attributed(
     run: RunRecord, account: SiteAccount, gangs: Gangs, events: Mapping[str, npt.NDArray[Any]], end_s: float
 ) -> dict[str, Floats]:
     """Return (N,) the columns of `schema.ATTRIBUTED`: what of the facility each job answers for."""
-    time_s = events["time_s"]
-    job = events["job"][gangs.row]
-    until_s = np.where(gangs.release_row >= 0, time_s[np.maximum(gangs.release_row, 0)], end_s)
-    held = (job, time_s[gangs.row], until_s)
+    powers = job_powers(run, gangs, events, end_s)
     it_j = account.metered.settled["it_j"]
-    energy_j = np.array(run.energy_j) + _held_idle_j(run, gangs, events, until_s)
-    return attribute(energy_j, held, account.edges_s, it_j, account.amounts)
-
-
-def _held_idle_j(
-    run: RunRecord, gangs: Gangs, events: Mapping[str, npt.NDArray[Any]], until_s: Floats
-) -> Floats:
-    """Return (N,) the idle energy of the parts of servers that each job held.
-
-    By its devices over the server's; on a server without any, by its cores over the server's.
-    """
-    fleet, jobs = run.inputs.fleet, run.inputs.jobs
-    grants = np.flatnonzero(events["kind"] == LogKind.GRANT)
-    job, server = events["job"][grants], events["server"][grants]
-    total = fleet.total[server]
-    devices = events["value"][grants] * jobs.accelerator_share[job]
-    cores = jobs.cpu_cores[job] / fleet.cpu_cores[server]
-    part = np.where(total > 0, devices / np.maximum(total, 1), np.minimum(cores, 1.0))
-    held_s = (until_s - events["time_s"][gangs.row])[gangs.of_grant]
-    idle_j = fleet.idle_power_w[server] * part * held_s
-    return np.asarray(np.bincount(job, weights=idle_j, minlength=len(jobs)), dtype=np.float64)
+    return attribute(powers, len(run.inputs.jobs), account.edges_s, it_j, account.amounts)
 
 
 def account_row(

@@ -22,6 +22,7 @@ from dcsim.simulation.hall_events import HallEvents
 from dcsim.simulation.inputs import RunInputs
 from dcsim.simulation.kinds import LogKind, Order
 from dcsim.simulation.placing import Placer
+from dcsim.simulation.power_steps import PowerSteps, steps_power
 from dcsim.simulation.rack_powers import RackPowers
 from dcsim.simulation.record import CANCELLED, RunRecord
 from dcsim.simulation.reserving import Reserving
@@ -46,6 +47,7 @@ class ClusterRun:
         progress: called now and then with (jobs ended, jobs).
         observer: is told what holds one job back.
         control: of the hall's set points; matters where the scenario has a room.
+        own_flow: of the plant's air movers for an IT power, W, in a room; None: full flow.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class ClusterRun:
         progress: Callable[[int, int], object] | None = None,
         observer: Observer | None = None,
         control: SetPointControl | None = None,
+        own_flow: Callable[[float], float] | None = None,
     ) -> None:
         self.inputs = inputs
         self.record = RunRecord(inputs)
@@ -74,7 +77,7 @@ class ClusterRun:
         base_w = quantised_w(inputs.network.power_w + inputs.storage.power_w)
         self.record.base_power_w = base_w + float(self.fleet.idle_power_w.sum())
         self.racks = RackPowers(self.fleet) if watches_racks(inputs.scenario) else None
-        self.heat = thermal_state_of(inputs, self.engine, self.record, self.racks)
+        self.heat = thermal_state_of(inputs, self.engine, self.record, self.racks, own_flow)
         placer = Placer(inputs, self.links, self.heat)
         self.attempts = Attempts(
             self.engine,
@@ -108,10 +111,13 @@ class ClusterRun:
     def _prepare_power(self, placer: Placer) -> None:
         """Make what watches and changes powers, where a policy, a power tree or a room asks for it."""
         inputs, attempts = self.inputs, self.attempts
+        if steps_power(inputs):
+            self.record.power_steps = PowerSteps(self.engine)
+            attempts.work.on_power.append(self.record.power_steps.changed)
         if self.racks is not None:
             told = self.heat or self.racks
             attempts.watchers.append(self.racks)
-            attempts.work.on_power = told.job_changed
+            attempts.work.on_power.append(told.job_changed)
             attempts.servers.on_power = told.server_changed
             base_w = self.record.base_power_w - float(self.fleet.idle_power_w.sum())
             tree = tree_of(inputs.scenario, self.fleet, base_w)
@@ -127,7 +133,7 @@ class ClusterRun:
             attempts.watchers.append(self.capping)
         if self.heat is not None:
             attempts.watchers.append(self.heat)
-            self.heat.connect(self.capping, attempts.servers)
+            self.heat.connect(self.capping, attempts.servers, lambda: attempts.it_power_w)
 
     # -- the run ---------------------------------------------------------------------------------
 
@@ -152,6 +158,7 @@ class ClusterRun:
                 self.engine,
                 it_power_w=lambda: self.attempts.it_power_w,
                 hottest_rise_k=self.heat.hottest_rise_k,
+                flow_rise_k=self.heat.flow_rise_k,
                 apply=self.heat.set_supply,
                 idle=lambda: self.engine.peek() == math.inf,
             )

@@ -68,7 +68,7 @@ class Progress:
         """Whether the first bundle to finish may have no call."""
         self.power_w = 0.0
         """Of all running jobs, above idle; an exact sum."""
-        self.on_power: Callable[[RunningJob, float, float], object] | None = None
+        self.on_power: list[Callable[[RunningJob, float, float], object]] = []
         """Told (job, W before, W now) of each job whose power changes."""
 
     def begin(self, running: RunningJob) -> None:
@@ -287,8 +287,8 @@ class Progress:
     def _drawn(self, running: RunningJob, before_w: float, now_w: float) -> None:
         """A job draws another power than before."""
         self.power_w += now_w - before_w
-        if self.on_power is not None:
-            self.on_power(running, before_w, now_w)
+        for told in self.on_power:
+            told(running, before_w, now_w)
 
     def _step_by_step_done(self, running: RunningJob) -> None:
         running.working = False
@@ -304,9 +304,10 @@ class Progress:
         self._traffic.clock(bundle.ident, now_s, bundle.steps)
         before_w = bundle.power_w
         self.power_w += bundle.set_rate() * bundle.count
-        if self.on_power is not None and bundle.power_w != before_w:
+        if self.on_power and bundle.power_w != before_w:
             for running in bundle.members():
-                self.on_power(running, before_w, bundle.power_w)
+                for told in self.on_power:
+                    told(running, before_w, bundle.power_w)
         first = bundle.first()
         if first is None or bundle.rate <= 0.0:
             bundle.finish_s = math.inf

@@ -12,6 +12,7 @@ from dcsim.simulation.inputs import RunInputs
 from dcsim.simulation.traffic_log import TrafficLog
 
 if TYPE_CHECKING:
+    from dcsim.simulation.power_steps import PowerSteps
     from dcsim.simulation.thermal_state import ThermalState
     from dcsim.simulation.tree_watch import HallWatch, TreeWatch
 
@@ -101,6 +102,8 @@ class RunRecord:
             setattr(self, name, zero * count)
         self.power_times_s = array("d")
         self.it_power_w = array("d")
+        self.power_steps: PowerSteps | None = None
+        """Of a run in which jobs' powers change by the clock."""
         self.tree: TreeWatch | None = None
         """Of a scenario with a power tree: which ratings were exceeded."""
         self.hall: HallWatch | None = None

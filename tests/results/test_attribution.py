@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dcsim.results.attribution import attribute
+from dcsim.results.attribution import Stretches, attribute
 from dcsim.results.schema import ATTRIBUTED
 from dcsim.simulation import simulate
 from tests.results.synthetic import make_scenario
@@ -23,9 +23,27 @@ def columns(rows: Sequence[tuple[int, float, float]]) -> tuple[Any, Any, Any]:
     return np.array(job, dtype=np.int32), np.array(from_s, dtype=float), np.array(until_s, dtype=float)
 
 
+def spread(energy_j, held, edges_s, it_j, amounts):
+    """Attribute each job's energy, drawn evenly over the time it held servers."""
+    job, from_s, until_s = held
+    held_s = np.bincount(job, weights=until_s - from_s, minlength=len(energy_j))
+    mean_w = np.divide(energy_j, held_s, out=np.zeros(len(energy_j)), where=held_s > 0.0)
+    powers = Stretches(job, from_s, until_s, mean_w[job])
+    return attribute(powers, len(energy_j), edges_s, it_j, amounts)
+
+
+def test_changes_of_power_are_stretches_to_the_end() -> None:
+    """2 W from 0 on and 3 W more from 10 s on, 5 W less from 20 s on: 20 J, then 50 J, then nothing."""
+    end = np.full(3, 30.0)
+    powers = Stretches(np.zeros(3, dtype=int), np.array([0.0, 10.0, 20.0]), end, np.array([2.0, 3.0, -5.0]))
+    edges, it_j = np.array([0.0, 10.0, 20.0, 30.0]), np.array([100.0, 100.0, 100.0])
+    found = attribute(powers, 1, edges, it_j, {"cost_usd": np.array([1.0, 2.0, 4.0])})
+    assert found["cost_usd"][0] == pytest.approx(20.0 / 100.0 * 1.0 + 50.0 / 100.0 * 2.0, rel=1e-12)
+
+
 def test_a_job_of_the_clean_hours_gets_the_clean_energy() -> None:
     # The same 300 J of 1,000 J of IT energy an hour; the second hour's joules emit nine times as much.
-    found = attribute(
+    found = spread(
         np.array([300.0, 300.0, 300.0]),
         columns([(0, 0.0, 3_600.0), (1, 3_600.0, 7_200.0), (2, 1_800.0, 5_400.0)]),
         np.array([0.0, 3_600.0, 7_200.0]),
@@ -91,7 +109,7 @@ def test_parts_are_those_of_an_integrator_and_add_up_to_the_meter(hall: Hall) ->
     whole = jobs.sum(axis=0) + base
     it_j = np.array([whole[a:b].sum() for a, b in zip(hall.edges_s, hall.edges_s[1:], strict=False)])
     amounts = np.array(hall.amounts)
-    found = attribute(
+    found = spread(
         jobs.sum(axis=1), columns(hall.held), np.array(hall.edges_s, dtype=float), it_j, {"cost_usd": amounts}
     )["cost_usd"]
     near = 1e-9 * (1.0 + float(amounts.sum()))
@@ -101,11 +119,11 @@ def test_parts_are_those_of_an_integrator_and_add_up_to_the_meter(hall: Hall) ->
 
 
 def test_what_was_never_held_or_drawn_is_nobodys() -> None:
-    nothing = attribute(
+    nothing = spread(
         np.array([5.0]), columns([]), np.array([0.0, 10.0]), np.array([5.0]), {"water_l": np.array([3.0])}
     )
     assert nothing["water_l"].tolist() == [0.0]
-    idle = attribute(
+    idle = spread(
         np.array([0.0]), columns([(0, 0.0, 10.0)]), np.array([0.0, 10.0]), np.array([0.0]), {"water_l": np.array([3.0])}
     )  # fmt: skip
     assert idle["water_l"].tolist() == [0.0]
@@ -117,8 +135,8 @@ def test_what_was_never_held_or_drawn_is_nobodys() -> None:
 def test_shapes_that_do_not_go_together_are_refused(edges: list[float], until: list[float]) -> None:
     with pytest.raises(ValueError, match="of different lengths"):
         attribute(
-            np.ones(1),
-            (np.zeros(1, dtype=int), np.zeros(1), np.array(until)),
+            Stretches(np.zeros(1, dtype=int), np.zeros(1), np.array(until), np.ones(1)),
+            1,
             np.array(edges),
             np.ones(1),
             {"water_l": np.ones(1)},
