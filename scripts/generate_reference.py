@@ -212,8 +212,9 @@ def _results() -> str:
         "summary.csv": (
             schema.SUMMARY,
             (
-                "One row for each arm and seed of a study. Where several orderings are compared, a last column `ordering`\n"
-                "names that of the row; `arms.csv` then names the arms in full."
+                "One row for each arm and seed of a study. Where several orderings are compared, or policies of the cooling or the\n"
+                "battery, a column `ordering` follows, and with them `cooling` and `battery`, each where its policies are compared:\n"
+                "the policies of the row. `arms.csv` then names the arms in full."
             ),
         ),
         "jobs.parquet": (

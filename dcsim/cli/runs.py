@@ -108,6 +108,7 @@ def run(
         "battery": battery,
     }
     chosen = _with_policies(loaded.scenario, named)
+    _check_policies(chosen, loaded)
     if out is not None:
         check_run_folder(out)
     began = time.perf_counter()
@@ -167,6 +168,7 @@ def compare(
             executor=executor.value,
             workers=workers,
             progress=_say_progress,
+            warn=_warn,
             allow_fmu=allow_fmu,
         )
     except InputError as error:
@@ -175,6 +177,22 @@ def compare(
     page = write_report(out)
     typer.echo(f"wrote {page}\nwrote {out / 'summary.csv'}")
     _say_failures(study)
+
+
+def _check_policies(chosen: Scenario, loaded: LoadedScenario) -> None:
+    """Refuse policies that lack what they need, and warn of those that can change nothing."""
+    from dcsim.errors import ScenarioError
+    from dcsim.study.arm_checks import policy_doubts, policy_needs
+
+    problems = policy_needs(chosen)
+    if problems:
+        raise _in_file(ScenarioError(problems), loaded)
+    for doubt in policy_doubts(chosen):
+        _warn(doubt)
+
+
+def _warn(text: str) -> None:
+    say(f"warning: {text}")
 
 
 def _in_file(error: InputError, loaded: LoadedScenario) -> InputError:

@@ -156,7 +156,7 @@ def file_problems(loaded: LoadedScenario) -> tuple[list[Problem], list[str]]:
 
     parts: tuple[Callable[[], object], ...] = (
         prepared,
-        lambda: build_weather(scenario.weather, start_of(scenario.grid), base_dir),
+        lambda: build_weather(scenario.weather, start_of(scenario.grid), base_dir, scenario.horizon_s),
         lambda: build_grid(scenario.grid, base_dir, scenario.horizon_s),
     )
     problems: dict[Problem, None] = {}

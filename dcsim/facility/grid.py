@@ -21,6 +21,7 @@ from dcsim.facility.series_file import (
     place_on_calendar,
     raise_problems,
     read_hourly_csv,
+    refuse_short,
 )
 from dcsim.facility.tariff import Tariff
 from dcsim.facility.tariff_rates import build_rates
@@ -34,7 +35,7 @@ from dcsim.spec.grid import (
     MarketSpec,
     PriceSpec,
 )
-from dcsim.units import Quantity, format_duration, parse_quantity
+from dcsim.units import Quantity, parse_quantity
 
 __all__ = ["DEFAULT_START", "Grid", "build_grid", "start_of"]
 
@@ -188,29 +189,10 @@ class _Maker:
         values = table.columns[spec.value_column] * factor
         _refuse_impossible(values, table, spec, path, quantity)
         refuse_absurd(values, spec.unit, quantity, path, spec.value_column)
-        self._refuse_short(rows, path, name)
+        refuse_short(rows, path, name, self.start, self.horizon_s)
         self.notes.extend((*table.notes, *notes))
         return StepSeries(
             rows.time_s, values[rows.value.astype(np.int64)], rows.repeat_s, rows.end_s, rows.name
-        )
-
-    def _refuse_short(self, rows: StepSeries, path: Path, name: str) -> None:
-        """Refuse data that end before the run does."""
-        if self.horizon_s is None or self.horizon_s <= rows.end_s:
-            return
-        got = f"{path.name} ends {format_duration(rows.end_s)} after the start ({self.start.isoformat()})"
-        expected = f"data for the whole horizon_s of {format_duration(self.horizon_s)}"
-        raise_problems(
-            [
-                Problem(
-                    str(path),
-                    None,
-                    name,
-                    got,
-                    expected,
-                    "a longer file, a shorter horizon_s, or beyond_end: repeat",
-                )
-            ]
         )
 
 

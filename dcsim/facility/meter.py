@@ -27,6 +27,8 @@ Floats = npt.NDArray[np.float64]
 
 BALANCE_TOLERANCE = 1e-9
 """Largest relative residual of a balance that is rounding; more is a bug."""
+_HOT_RETURN_K = 20.0
+"""Air that goes back to the plant so much warmer than any inlet should be is named."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +113,11 @@ class Meter:
         self.building: Building = build_building(
             scenario.cooling, scenario.power, peak_it_w, base_dir=base_dir, allow_fmu=allow_fmu
         )
-        self.weather: WeatherSeries = build_weather(scenario.weather, start, base_dir)
+        self.weather: WeatherSeries = build_weather(scenario.weather, start, base_dir, scenario.horizon_s)
         self.grid: Grid = build_grid(scenario.grid, base_dir, scenario.horizon_s)
         self.idle_it_w = idle_it_w
+        self._hot_deg_c = scenario.cooling.highest_inlet_deg_c + _HOT_RETURN_K
+        self._has_room = scenario.room is not None
         self.notes: tuple[str, ...] = (*self.weather.notes, *self.grid.notes)
         """What was assumed about the series; part of every result's warnings."""
 
@@ -228,6 +232,16 @@ class Meter:
                 f"cooling: more heat than the capacity of {building.plant.capacity_w:.0f} W for "
                 f"{totals.seconds_above_capacity:.0f} s (peak {totals.peak_heat_w:.0f} W); the hall's air rose to "
                 f"{totals.peak_hall_deg_c:.1f} degC"
+                + (
+                    ", which racks in the room do not feel: they go on at the set supply"
+                    if self._has_room
+                    else ""
+                )
+            )
+        elif totals.peak_hall_deg_c > self._hot_deg_c:
+            found.append(
+                f"cooling: air went back to the plant at up to {totals.peak_hall_deg_c:.1f} degC, more than 20 K over "
+                "the highest inlet: too little flow for the heat"
             )
         for stage, peak_w in zip(building.stages, totals.peak_outputs_w.tolist(), strict=True):
             if peak_w > stage.usable_w * (1.0 + 1e-12):

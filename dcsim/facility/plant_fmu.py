@@ -14,21 +14,13 @@ import numpy.typing as npt
 from dcsim.errors import MissingExtraError, Problem, ScenarioError, SimulationError
 from dcsim.facility.air_handlers import AirHandlers
 from dcsim.facility.cooling_plant import CoolingPlant, Outdoors, PlantLoad, PlantOutput, closed_output
-from dcsim.spec.fmu import FmuSpec
+from dcsim.spec.fmu import FMU_INPUTS, FMU_OUTPUTS, FmuSpec
 from dcsim.spec.paths import resolve_data_path
 
 __all__ = ["FmuPlant", "check_leave", "open_fmu"]
 
 Floats = npt.NDArray[np.float64]
 
-_INPUTS = (
-    "heat_w", "it_fraction", "supply_deg_c", "flow_fraction",
-    "dry_bulb_deg_c", "wet_bulb_deg_c", "humidity_ratio", "pressure_pa",
-)  # fmt: skip
-_OUTPUTS = (
-    "compressor_w", "pump_w", "tower_fan_w", "other_w", "reused_w", "evaporated_l_per_s", "water_l_per_s",
-    "free_fraction",
-)  # fmt: skip
 _INTERFACES = {"co_simulation": "CoSimulation", "model_exchange": "ModelExchange"}
 
 
@@ -138,8 +130,8 @@ def open_fmu(
     check_leave(spec, allowed=allowed)
     path = resolve_data_path(base_dir, spec.path)
     known = _variables(path, place)
-    inputs = _mapped(spec.inputs, _INPUTS, known, "cooling.fmu.inputs")
-    outputs = _mapped(spec.outputs, _OUTPUTS, known, "cooling.fmu.outputs")
+    inputs = _mapped(spec.inputs, FMU_INPUTS, known, "cooling.fmu.inputs")
+    outputs = _mapped(spec.outputs, FMU_OUTPUTS, known, "cooling.fmu.outputs")
     return FmuPlant(
         capacity_w=capacity_w,
         handlers=handlers,
@@ -177,11 +169,6 @@ def _mapped(
     """Return the unit's variable for each of our quantities that it has; raises `ScenarioError`."""
     chosen = dict(written) or {name: name for name in ours if name in known}
     problems = [
-        Problem("scenario", None, f"{place}.{name}", repr(name), f"one of {', '.join(ours)}")
-        for name in chosen
-        if name not in ours
-    ]
-    problems += [
         Problem(
             "scenario",
             None,
@@ -190,7 +177,7 @@ def _mapped(
             f"a variable of the FMU: {', '.join(known[:20])}",
         )
         for name, variable in chosen.items()
-        if name in ours and variable not in known
+        if variable not in known
     ]
     if not chosen:
         problems = [Problem("scenario", None, place, "none", f"variables of the FMU named {', '.join(ours)}")]

@@ -22,6 +22,7 @@ __all__ = [
     "HeatFeedback",
     "InletTemperatures",
     "ServerCells",
+    "busy_powers_w",
     "contraction",
     "mixed_inlets",
     "quantised_powers_w",
@@ -229,3 +230,16 @@ def contraction(room: Room, node_of_rack: Ints, feedback: HeatFeedback, flow_fra
     of_racks = feedback.slope_w_per_k()
     slope = np.bincount(node_of_rack, weights=of_racks, minlength=len(room)).astype(np.float64)
     return float(room.inlet_rise_k(slope, flow_fraction).max())
+
+
+def busy_powers_w(fleet: Fleet) -> tuple[Floats, Floats]:
+    """Return (S,) what an accelerator and its cores, and (S,) what a core adds to a server that works uncapped."""
+    device_w, core_w = [], []
+    for kind in fleet.types:
+        above_w = kind.spec.peak_power_w - kind.spec.idle_power_w
+        core_w.append(above_w / kind.spec.cpu_cores)
+        accelerator, count = kind.accelerator, kind.spec.accelerators
+        own_w = accelerator.peak_power_w - accelerator.idle_power_w if accelerator else 0.0
+        device_w.append(own_w + above_w / count if count else 0.0)
+    of_type = np.array(fleet.type_of)
+    return np.array(device_w)[of_type], np.array(core_w)[of_type]

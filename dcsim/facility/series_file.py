@@ -17,6 +17,7 @@ import numpy.typing as npt
 from dcsim.errors import Problem, SeriesError
 from dcsim.facility.local_time import localised
 from dcsim.facility.series import StepSeries
+from dcsim.units import format_duration
 
 __all__ = [
     "DAY_S",
@@ -30,6 +31,7 @@ __all__ = [
     "raise_problems",
     "read_hourly_csv",
     "read_text",
+    "refuse_short",
     "year_offset_s",
 ]
 
@@ -372,6 +374,19 @@ def place_on_calendar(
     repeat_s, end_s = (span_s, math.inf) if beyond_end == "repeat" else (None, span_s)
     rows = StepSeries(index * table.step_s, index, repeat_s, end_s, name)
     return rows.rolled(offset_s), tuple(notes)
+
+
+def refuse_short(rows: StepSeries, path: Path, place: str, start: datetime, horizon_s: float | None) -> None:
+    """Raise `SeriesError` where the data of a file end before a run of `horizon_s` from `start` does; None: unknown.
+
+    `place` is the field of the scenario that names the file.
+    """
+    if horizon_s is None or horizon_s <= rows.end_s:
+        return
+    got = f"{path.name} ends {format_duration(rows.end_s)} after the start ({start.isoformat()})"
+    expected = f"data for the whole horizon_s of {format_duration(horizon_s)}"
+    hint = "a longer file, a shorter horizon_s, or beyond_end: repeat"
+    raise SeriesError([Problem(str(path), None, place, got, expected, hint)])
 
 
 def _same_hour_of_year(file_start: datetime, start: datetime) -> float:

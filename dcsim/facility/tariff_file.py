@@ -27,6 +27,14 @@ _DAYS_A_MONTH = 365.25 / 12.0
 _FIXED: Mapping[str, float] = MappingProxyType(
     {"$/month": 1.0, "$/day": _DAYS_A_MONTH, "$/year": 1.0 / 12.0, "": 1.0}
 )
+_MOST_FIXED_USD = 1e9
+_PRICES: Mapping[float, tuple[float, float, float, float, str, str]] = MappingProxyType(
+    {
+        _J_PER_KWH: (5e-5, 1e-3, 2.0, 40.0, "USD/kWh", "are these cents, or USD/MWh?"),
+        _W_PER_KW: (1e-3, 0.02, 200.0, 1e3, "USD/kW", "are these cents, or USD/MW?"),
+    }
+)
+"""By unit: least at all, usual range, most at all; as for tariffs told in a scenario."""
 _LEFT_OUT = (
     "mincharge",
     "minmonthlycharge",
@@ -154,7 +162,11 @@ class _Reader:
             if not isinstance(tier, dict):
                 self.refuse(at, repr(tier), "a tier: an object with a rate")
                 continue
-            prices.append((self._part(at, tier, "rate") + self._part(at, tier, "adj")) / unit)
+            if tier.get("rate", 0.0) is None:
+                self.refuse(f"{at}.rate", "null", "a number", "0 if it is free")
+            price = self._part(at, tier, "rate") + self._part(at, tier, "adj")
+            self._look_at(at, price, unit)
+            prices.append(price / unit)
             if str(tier.get("unit", "")).lower() not in usual:
                 expected = f"one of {', '.join(sorted(word for word in usual if word))}"
                 self.refuse(f"{at}.unit", repr(tier.get("unit")), expected, "such rates cannot be used")
@@ -178,6 +190,16 @@ class _Reader:
             return 0.0
         return float(value)
 
+    def _look_at(self, at: str, price: float, unit: float) -> None:
+        """Refuse a price a kWh or kW that nobody asks, and note one that is unlikely."""
+        least, low, high, most, shown, hint = _PRICES[unit]
+        size = abs(price)
+        if size > most or 0.0 < size < least:
+            self.refuse(at, f"{price:g} {shown}", f"{low:g} to {high:g} {shown}", hint)
+        elif size > high or 0.0 < size < low:
+            unusual = f"{price:g} {shown} is unusual (usually {low:g} to {high:g}); {hint}"
+            self.notes.append(f"grid.tariff: {self.path.name}: {at}: {unusual}")
+
     def energy(self) -> list[EnergyRate]:
         """Return what energy costs in each period."""
         name = "energyratestructure"
@@ -185,8 +207,9 @@ class _Reader:
         for place, period in enumerate(self._periods_of(name, needed=True)):
             tiers = self.tiers(name, place, period, _J_PER_KWH, {"", "kwh"})
             first = period[0] if isinstance(period, list) and period and isinstance(period[0], dict) else {}
-            sell = self._part(f"{name}.{place}.0", first, "sell") / _J_PER_KWH
-            found.append(EnergyRate(f"period {place}", tiers, sell))
+            sell = self._part(f"{name}.{place}.0", first, "sell")
+            self._look_at(f"{name}.{place}.0.sell", sell, _J_PER_KWH)
+            found.append(EnergyRate(f"period {place}", tiers, sell / _J_PER_KWH))
         return found
 
     def flat_demand(self) -> list[DemandCharge]:
@@ -255,7 +278,11 @@ class _Reader:
         if unit not in _FIXED:
             self.refuse("fixedchargeunits", repr(unit), f"one of {', '.join(filter(None, _FIXED))}")
         old = self.number("fixedmonthlycharge")  # as the field was called in older versions
-        return self.number("fixedchargefirstmeter") * _FIXED.get(unit, 1.0) + old
+        charge = self.number("fixedchargefirstmeter") * _FIXED.get(unit, 1.0) + old
+        if charge > _MOST_FIXED_USD:
+            expected = f"at most {_MOST_FIXED_USD:g} USD a month"
+            self.refuse("fixedchargefirstmeter", f"{charge:g} USD a month", expected)
+        return charge
 
 
 def _is_period(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -14,10 +15,11 @@ from dcsim.errors import Problem, SeriesError
 from dcsim.facility.cooling_plant import Outdoors
 from dcsim.facility.psychrometrics import humidity_ratio_of_vapour, saturation_pressure_pa
 from dcsim.facility.series import StepSeries
-from dcsim.facility.series_file import YEAR_S, HourlyTable, place_on_calendar, year_offset_s
+from dcsim.facility.series_file import YEAR_S, HourlyTable, place_on_calendar, refuse_short, year_offset_s
 from dcsim.facility.sites import SITES, Site, site_climate
 from dcsim.facility.weather_file import read_weather_file
 from dcsim.spec.cooling import ConstantWeatherSpec, FileWeatherSpec, SiteWeatherSpec, WeatherSpec
+from dcsim.units import format_duration
 
 __all__ = ["SITES", "Site", "WeatherSample", "WeatherSeries", "build_weather", "wet_bulb_deg_c"]
 
@@ -147,8 +149,14 @@ class WeatherSeries:
         return np.asarray(self.row_pressure_pa[self.rows.at(self.time_s).astype(np.int64)], dtype=np.float64)
 
 
-def build_weather(spec: WeatherSpec, start: datetime, base_dir: Path) -> WeatherSeries:
-    """Return the weather of a scenario with t = 0 at `start` (aware). Raises `SeriesError`."""
+def build_weather(
+    spec: WeatherSpec, start: datetime, base_dir: Path, horizon_s: float | None = None
+) -> WeatherSeries:
+    """Return the weather of a scenario with t = 0 at `start` (aware).
+
+    Raises `SeriesError` for a file that cannot be used, and for one that ends before the run of `horizon_s` does and
+    does not repeat (None: nobody knows when; asking beyond the end is then an error).
+    """
     if isinstance(spec, ConstantWeatherSpec):
         one = StepSeries.constant(0.0, "weather")
         return WeatherSeries(
@@ -159,7 +167,7 @@ def build_weather(spec: WeatherSpec, start: datetime, base_dir: Path) -> Weather
         )
     if isinstance(spec, SiteWeatherSpec):
         return _site_weather(spec, start)
-    return _file_weather(spec, start, base_dir)
+    return _file_weather(spec, start, base_dir, horizon_s)
 
 
 def _site_weather(spec: SiteWeatherSpec, start: datetime) -> WeatherSeries:
@@ -174,7 +182,9 @@ def _site_weather(spec: SiteWeatherSpec, start: datetime) -> WeatherSeries:
     return WeatherSeries(rows, climate.dry_bulb_deg_c, climate.relative_humidity, climate.pressure_pa)
 
 
-def _file_weather(spec: FileWeatherSpec, start: datetime, base_dir: Path) -> WeatherSeries:
+def _file_weather(
+    spec: FileWeatherSpec, start: datetime, base_dir: Path, horizon_s: float | None
+) -> WeatherSeries:
     from dcsim.spec import resolve_data_path
 
     path = resolve_data_path(base_dir, spec.path)
@@ -184,6 +194,8 @@ def _file_weather(spec: FileWeatherSpec, start: datetime, base_dir: Path) -> Wea
         table, start.astimezone(UTC), beyond_end=spec.beyond_end, name=name, any_year=any_year
     )
     _refuse_implausible(path, table)
+    refuse_short(rows, path, "weather", start, horizon_s)
+    notes = (*notes, *_seasons_missing(rows.repeat_s, name, horizon_s))
     columns = table.columns
     return WeatherSeries(
         rows,
@@ -192,6 +204,12 @@ def _file_weather(spec: FileWeatherSpec, start: datetime, base_dir: Path) -> Wea
         columns["pressure_pa"],
         (*table.notes, *notes),
     )
+
+
+def _seasons_missing(repeat_s: float | None, name: str, horizon_s: float | None) -> Iterator[str]:
+    """Yield a note where less than a year of weather is read more than once; without a horizon it may be."""
+    if repeat_s is not None and repeat_s < YEAR_S and (horizon_s is None or horizon_s > repeat_s):
+        yield f"{name}: the file's {format_duration(repeat_s)} repeat, without the seasons of a year"
 
 
 def _refuse_implausible(path: Path, table: HourlyTable) -> None:

@@ -51,7 +51,22 @@ class _BoundedCap(EnergyPolicy):
         self.overhead_w = overhead_w
 
     def _caps(self, power: PowerView, slowdown: float) -> Floats:
-        """Return (K,) the caps of least energy among those that slow a job by at most a factor."""
+        """Return (K,) the caps of least energy among those that slow a job by at most a factor.
+
+        They follow from a job's curves, floor and width: jobs of a kind that is known are not searched again.
+        """
+        notes, asked = power.kind_notes, (self.max_slowdown, self.overhead_w, slowdown)
+        if notes is None:
+            return self._searched(power, slowdown)
+        known = [note.get(self.name) for note in notes]
+        if any(found is None or found[0] != asked for found in known):
+            caps = self._searched(power, slowdown)
+            for note, cap in zip(notes, caps.tolist(), strict=True):
+                note[self.name] = (asked, cap)
+            return caps
+        return np.array([found[1] for found in known if found is not None], dtype=np.float64)
+
+    def _searched(self, power: PowerView, slowdown: float) -> Floats:
         ones = np.ones(len(power))
         least = least_caps(power.speed_at, power.floor_fraction, ones / slowdown)
         overhead_w = self.overhead_w * ones * power.width

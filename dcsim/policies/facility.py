@@ -29,6 +29,9 @@ class HallView:
     wet_bulb_deg_c: Floats
     hottest_rise_k: Floats
     """Hottest server inlet over supply air at full flow; 0 in a hall without recirculation."""
+    flow_rise_k: Floats
+    """What the hottest inlet gets warmer for each 1 of 1 / flow - 1, >= 0: its rise at full flow where servers move
+    as much of their air as the air movers do, that of the return air where they always move all of it."""
     supply_deg_c: float
     """Scalar: as the scenario gives it."""
     lowest_supply_deg_c: float
@@ -38,9 +41,13 @@ class HallView:
     least_flow: float
     """Scalar: part of full flow, (0, 1]."""
 
+    def rise_k(self, flow: Floats) -> Floats:
+        """Return (K,) hottest inlet over supply air, K, at (K,) parts of full flow, (0, 1]."""
+        return np.asarray(self.hottest_rise_k + (1.0 / flow - 1.0) * self.flow_rise_k)
+
 
 class CoolingPolicy(ABC):
-    """Supply temperature and flow; asked at weather changes and every `interval_s`."""
+    """Supply temperature and flow; asked at weather changes and every `interval_s`, at least every 300 s."""
 
     name: ClassVar[str]
     optimises: ClassVar[str]
@@ -48,12 +55,13 @@ class CoolingPolicy(ABC):
     needs: ClassVar[str] = "nothing"
     complexity: ClassVar[str] = "O(1) a control instant"
     interval_s: float = math.inf
-    """Time between control instants besides changes of weather; infinity: none."""
+    """Time between control instants besides changes of weather; more than 300 s counts as 300 s."""
 
     @abstractmethod
     def set_points(self, hall: HallView) -> tuple[Floats, Floats]:
         """Return (K,) supply temperature, degC, and (K,) part of full flow; NaN flow: as the plant does by itself.
 
+        The plant's own flow follows the heat at every event; a flow that is set holds until the policy is asked again.
         Instant by instant: row k may depend on row k only. Both are clipped to what the hall allows, and the
         supply moves no faster than its ramp limit.
         """

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["IdleView", "PowerView"]
+__all__ = ["IdleView", "KindNotes", "PowerView"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+KindNotes = dict[str, tuple[Hashable, Any]]
+"""By the name of who keeps it: (what it was worked out for, what came out)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,9 @@ class PowerView:
     parts: tuple[Ints, Ints, Floats] | None = None
     """(Q,) columns (position among the K jobs, rack, part of its power): where jobs draw that lie over several racks;
     the parts of a job add up to 1. None: all of each in its `rack`."""
+    kind_notes: tuple[KindNotes, ...] | None = None
+    """(K,) jobs of one kind, which have the same curves, floor and width, have the same notes, for as long as such
+    jobs run: policies may keep there what follows from these alone. None: kinds are not told."""
 
     def __len__(self) -> int:
         return len(self.row)

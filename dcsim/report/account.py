@@ -118,6 +118,8 @@ LIMITS = (
     _if_any("hottest_inlet_deg_c", "hottest inlet of a rack"),
     _if_any("seconds_above_capacity", "plant too small for the heat"),
     _if_any("seconds_above_rating", "power tree above a rating"),
+    _if_any("seconds_above_budget", "IT equipment above its budget"),
+    _if_any("energy_above_budget_j", "drawn above its budget"),
     _if_any("battery_wear_fraction", "battery life used up"),
 )
 

@@ -108,8 +108,9 @@ def summary_section(study: Study) -> str:
     main = [*_MAIN, *stalls]
     rest = [metric for metric in LABELS if metric not in main]
     folded = ", ".join(LABELS[metric].lower() for metric in rest).replace("it energy", "IT energy")
+    stored = "".join(f"<p><strong>Note</strong>: {escape(text)}.</p>" for text in study.stored_energy)
     return (
-        f'<p class="quiet">{caption}</p>{_metric_table(study, main)}'
+        f'<p class="quiet">{caption}</p>{_metric_table(study, main)}{stored}'
         f"<details><summary>More: {escape(folded)}</summary>{_metric_table(study, rest)}</details>"
     )
 

@@ -14,6 +14,7 @@ from dcsim.facility.meter import MeterResult
 from dcsim.results.metrics import summary_row
 from dcsim.results.run_result import RunResult
 from dcsim.results.schema import JOBS, SERIES
+from dcsim.results.stored_energy import stored_energy_note
 from dcsim.simulation.accounting_site import account_row, attributed
 from dcsim.simulation.bins import step_count_mean
 from dcsim.simulation.gangs import Gangs, gangs_of
@@ -86,7 +87,7 @@ def assemble(run: RunRecord, account: SiteAccount, end_s: float, edges_s: Floats
         server_racks=inputs.fleet.rack,
         balances=balances,
         provenance=_provenance(run),
-        warnings=_warnings(run, account),
+        warnings=_warnings(run, account, row),
         links=traffic.links,
         tiers=traffic.tiers,
         listed_links=traffic.listed,
@@ -314,14 +315,15 @@ def _provenance(run: RunRecord) -> tuple[dict[str, Any], ...]:
     return tuple(records)
 
 
-def _warnings(run: RunRecord, account: SiteAccount) -> tuple[str, ...]:
-    inputs = run.inputs
+def _warnings(run: RunRecord, account: SiteAccount, row: dict[str, float]) -> tuple[str, ...]:
+    inputs, stored = run.inputs, stored_energy_note(row)
     found = [
         *inputs.jobs.notes,
         *account.metered.warnings,
         *account.notes,
         *run.notes,
         *embodied(inputs.scenario).notes,
+        *([] if stored is None else [stored]),
     ]
     if run.tree is not None:
         found += run.tree.notes()

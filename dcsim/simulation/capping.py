@@ -17,19 +17,21 @@ from dcsim.policies.power_view import PowerView
 from dcsim.policies.views import GridView
 from dcsim.simulation.attempts import Attempts
 from dcsim.simulation.budgets import Budgets
-from dcsim.simulation.costing import Plan
+from dcsim.simulation.cap_curves import CAP_STEPS as _STEPS
+from dcsim.simulation.cap_curves import CapCurves, CapKind
 from dcsim.simulation.inputs import RunInputs
 from dcsim.simulation.kinds import LogKind, Order
 from dcsim.simulation.rack_powers import RackPowers
 from dcsim.simulation.record import RunRecord
 from dcsim.simulation.running import Phase, RunningJob
+from dcsim.simulation.ticks import is_tick, next_tick_s
 
 __all__ = ["Capping"]
 
 Floats = npt.NDArray[np.float64]
-_STEPS = 1000
-"""Caps are set in thousandths of peak power."""
 _CAP = int(LogKind.CAP)
+_IDLE_ASKS = 1_000
+"""So many times in a row a policy is asked again at its wish though no job has got on meanwhile."""
 
 
 @dataclass(slots=True)
@@ -37,12 +39,11 @@ class _Capped:
     """A running job as caps see it."""
 
     running: RunningJob
+    kind: CapKind
     asked: int
     """Thousandths that the policy wants."""
     wanted: int
     """Thousandths that come into force after the latency."""
-    least: int
-    """Thousandths that its accelerators can hold."""
     in_force: int
     thermal: int = _STEPS
     since_s: float = 0.0
@@ -96,7 +97,10 @@ class Capping:
         """When it is next called by itself; in the past: it is not."""
         self._numbers = 0
         self._rack = self._inputs.fleet.rack.tolist()
-        self._curves: dict[tuple[int, int], tuple[float, float, Plan]] = {}
+        self._curves = CapCurves(attempts.plans)
+        self._idle_asks = 0
+        self._steps_left = math.nan
+        """Of all running jobs, when last asked again."""
 
     # -- jobs come and go ----------------------------------------------------------------------------
 
@@ -109,10 +113,11 @@ class Capping:
         accelerator = costs.accelerators[plans.accelerator(running.placement)]
         cap = math.floor(plans.cap[job] * _STEPS + 1e-9)
         least = min(_STEPS, math.floor(costs.least_cap(accelerator) * _STEPS) + 1)
-        self._jobs[job] = _Capped(running, cap, cap, least, cap, since_s=self._engine.now)
+        running.alone = plans.at_cap(job, running.placement, width, 1.0)
+        kind = self._curves.join(running, least)
+        self._jobs[job] = _Capped(running, kind, cap, cap, cap, since_s=self._engine.now)
         if self._last.pop(job, cap) != cap:
             self._record.log.add(self._engine.now, _CAP, job, -1, cap / _STEPS)
-        running.alone = plans.at_cap(job, running.placement, width, 1.0)
         running.cap_lag_s = _lag_s(running)
         self._due = True
 
@@ -121,6 +126,7 @@ class Capping:
         capped = self._jobs.pop(running.index, None)
         if capped is not None:
             self._count(capped)
+            self._curves.leave(capped.kind)
             self._due = True
             if capped.in_force != capped.wanted:  # heat stays with the servers
                 self._attempts.plans.cap[running.index] = capped.wanted / _STEPS
@@ -157,7 +163,7 @@ class Capping:
         capped = self._jobs.get(job)
         if capped is not None:
             capped.thermal = (
-                max(capped.least, math.floor(fraction * _STEPS + 1e-9)) if fraction < 1.0 else _STEPS
+                max(capped.kind.least, math.floor(fraction * _STEPS + 1e-9)) if fraction < 1.0 else _STEPS
             )
             self._enforce(capped)
 
@@ -210,8 +216,8 @@ class Capping:
             return
         self._due = False
         if self._interval_s > 0.0:
-            self._next_s = (math.floor(now_s / self._interval_s) + 1.0) * self._interval_s
-            if now_s % self._interval_s != 0.0:
+            self._next_s = next_tick_s(now_s, self._interval_s)
+            if not is_tick(now_s, self._interval_s):
                 self._call(self._next_s)
                 self._due = True
                 return
@@ -239,7 +245,7 @@ class Capping:
         steps = np.floor(wanted * _STEPS + 1e-9).astype(np.int64).tolist()
         changed = []
         for capped, step in zip(jobs, steps, strict=True):
-            cap = max(capped.least, step)
+            cap = max(capped.kind.least, step)
             if cap != capped.asked:
                 capped.asked = cap
                 changed.append((capped, cap))
@@ -250,8 +256,19 @@ class Capping:
         elif changed:
             self._enforce_all(changed)
             self._attempts.work.settle()
-        again_s = min(float(again_s), view.budget_changes_s)
-        if self._engine.now < again_s < math.inf:
+        self._call_again(min(float(again_s), view.budget_changes_s))
+
+    def _call_again(self, again_s: float) -> None:
+        """Ask again when the policy wishes, unless its wishes are all that keeps the clock going."""
+        if not self._engine.now < again_s < math.inf:
+            return
+        attempts = self._attempts
+        left = math.fsum(attempts.work.steps_left(job) for job in attempts.running.values())
+        # Jobs that stand still, on links that failed for good, do so under any cap. Once one goes on, it draws
+        # power, and the policy is asked for that.
+        self._idle_asks = self._idle_asks + 1 if left == self._steps_left else 0
+        self._steps_left = left
+        if self._idle_asks <= _IDLE_ASKS:
             self._call(again_s)
 
     # -- what the policy sees ------------------------------------------------------------------------------
@@ -262,16 +279,17 @@ class Capping:
         running = [capped.running for capped in jobs]
         racks = self._racks
         none = np.full(len(self._budgets.rack_w), math.nan)
+        kinds = [(capped.running, capped.kind) for capped in jobs]
         return PowerView(
             now_s=now_s,
             row=np.array([job.index for job in running], dtype=np.int64),
             width=np.array([job.width for job in running], dtype=np.int64),
             cap_fraction=np.array([capped.in_force / _STEPS for capped in jobs]),
-            floor_fraction=np.array([capped.least / _STEPS for capped in jobs]),
+            floor_fraction=np.array([capped.kind.least / _STEPS for capped in jobs]),
             power_w=np.array([self._attempts.work.power_of(job) for job in running]),
             progress_fraction=np.array([self._attempts.work.progress_of(job) for job in running]),
-            speed_at=lambda caps: self._evaluate(jobs, caps)[0],
-            power_at=lambda caps: self._evaluate(jobs, caps)[1],
+            speed_at=lambda caps: self._curves.speeds(kinds, caps),
+            power_at=lambda caps: self._curves.powers_w(kinds, caps),
             rack=np.array([self._rack[job.placement[0][0]] for job in running], dtype=np.int64),
             it_power_w=self._attempts.it_power_w,
             budget_w=budget_w,
@@ -281,6 +299,7 @@ class Capping:
             **self._pdus(),
             thermal_cap_fraction=np.array([capped.thermal / _STEPS for capped in jobs]),
             parts=self._parts(running),
+            kind_notes=tuple(kind.notes for _, kind in kinds),
         )
 
     def _parts(
@@ -316,27 +335,6 @@ class Capping:
             "pdu_power_w": drawn_w,
             "pdu_budget_w": may_w,
         }
-
-    def _evaluate(self, jobs: list[_Capped], caps: Floats) -> tuple[Floats, Floats]:
-        """Return (relative own rates, W above idle) of jobs under caps; each kind of job and cap is told once."""
-        steps = np.floor(np.broadcast_to(caps, (len(jobs),)) * _STEPS + 1e-9).astype(np.int64).tolist()
-        speed, power_w = np.empty(len(jobs)), np.empty(len(jobs))
-        for place, (capped, step) in enumerate(zip(jobs, steps, strict=True)):
-            running = capped.running
-            cap = min(_STEPS, max(capped.least, step))
-            key = (id(running.alone), cap)
-            known = self._curves.get(key)
-            if known is None:
-                alone = running.alone
-                plan = self._attempts.plans.at_cap(
-                    running.index, running.placement, running.width, cap / _STEPS
-                )
-                busy_w = plan.busy_energy_per_step_j * plan.rate
-                # The plan is kept beside, so that no other one has its id.
-                known = self._curves[key] = (plan.rate / alone.rate, busy_w, alone)
-            speed[place] = known[0]
-            power_w[place] = known[1] + running.cpu_power_w
-        return speed, power_w
 
 
 def _lag_s(running: RunningJob) -> float:

@@ -16,8 +16,9 @@ from dcsim.simulation.forecasting import make_forecast
 from dcsim.simulation.guards import check_run
 from dcsim.simulation.inputs import Policies, RunInputs, prepare
 from dcsim.simulation.open_loop_record import run_open_loop
-from dcsim.simulation.set_point_control import make_control
+from dcsim.simulation.set_point_control import make_control, set_points_of
 from dcsim.simulation.site_account import account_site
+from dcsim.simulation.thermal_setup import own_flow_of
 from dcsim.spec.scenario import MAX_HORIZON_S, Scenario
 from dcsim.units import Quantity, format_quantity
 from dcsim.workload.jobs import JobTable
@@ -73,13 +74,14 @@ def simulate(
     watched = guards or observer is not None
     record = None if watched else run_open_loop(inputs, scenario.horizon_s, progress)
     if record is None:
-        run = ClusterRun(inputs, view, guards=guards, progress=progress, observer=observer, control=control)
+        flow = own_flow_of(meter.building)
+        run = ClusterRun(
+            inputs, view, guards=guards, progress=progress, observer=observer, control=control, own_flow=flow
+        )
         record = run.run_to(scenario.horizon_s)
     _refuse_endless(end_s := record.now_s)
     edges_s = bin_edges_s(end_s)
-    set_points = None
-    if control is not None:
-        set_points = control.made if record.heat is not None else control.over(record, end_s)
+    set_points = set_points_of(record, control, end_s)
     account = account_site(inputs, record, meter, view, edges_s, set_points)
     if guards:
         check_run(record, end_s)

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from dcsim.engine import Engine, EventLog
 from dcsim.errors import GuardError, Problem, ScenarioError, SimulationError
-from dcsim.facility.rack_heat import HeatFeedback, ServerCells, contraction, mixed_inlets, quantised_powers_w
+from dcsim.facility.rack_heat import (
+    HeatFeedback,
+    InletTemperatures,
+    ServerCells,
+    busy_powers_w,
+    contraction,
+    mixed_inlets,
+    quantised_powers_w,
+)
 from dcsim.facility.room import Room
 from dcsim.facility.servers import SHARE_UNITS, Fleet, quantised_w
+from dcsim.facility.set_points import SetPoints
+from dcsim.facility.settled_flow import settled_flow
 from dcsim.policies.heat_view import HeatView
 from dcsim.simulation.device_temperatures import Crossing, DeviceTemperatures
 from dcsim.simulation.kinds import LogKind, Order
 from dcsim.simulation.running import RunningJob
+from dcsim.simulation.thermal_ports import Caps, PowerOfRacks, PowerOfServers
 
 __all__ = ["ThermalState"]
 
@@ -31,34 +41,6 @@ _CONSISTENT = 1e-9
 """Relative: powers and temperatures at the end of an instant."""
 _QUANTUM_W = 2.0**-22
 """To which powers are rounded (`quantised_w`): much, for a rack that draws a few watts."""
-
-
-class _PowerOfRacks(Protocol):
-    """What is needed of `RackPowers`."""
-
-    power_w: Floats
-    """(R,) what each rack draws, extra power included."""
-    dirty: dict[int, None]
-
-    def server_changed(self, server: int, change_w: float) -> None:
-        """Take what a server draws more or less."""
-
-    def job_changed(self, running: RunningJob, before_w: float, after_w: float) -> None:
-        """Take what a job draws now."""
-
-
-class _Caps(Protocol):
-    """What is needed of `Capping`."""
-
-    def set_thermal_cap(self, job: int, fraction: float) -> None:
-        """Hold a job to a cap at once; 1: no longer."""
-
-
-class _PowerOfServers(Protocol):
-    """What is needed of `ServerStates`."""
-
-    power_w: float
-    """Of all servers without their jobs."""
 
 
 class ThermalState:
@@ -75,6 +57,9 @@ class ThermalState:
         racks_per_node: racks that make a node.
         supply_deg_c: of the air from the plant.
         watched: whether a policy looks at `view`.
+        least_flow: of the air movers, over full flow, (0, 1].
+        own_flow: gives the plant's own flow for an IT power, W; None: full flow.
+        idle_it_w: drawn by IT equipment at first, without what is extra.
 
     Raises:
         ScenarioError: devices or fans that would heat themselves up without end.
@@ -86,11 +71,14 @@ class ThermalState:
         log: EventLog,
         fleet: Fleet,
         room: Room,
-        racks: _PowerOfRacks,
+        racks: PowerOfRacks,
         *,
         racks_per_node: int = 1,
         supply_deg_c: float = 24.0,
         watched: bool = False,
+        least_flow: float = 1.0,
+        own_flow: Callable[[float], float] | None = None,
+        idle_it_w: float = 0.0,
     ) -> None:
         self._engine, self._log, self._fleet, self.room, self._racks = engine, log, fleet, room, racks
         count = len(fleet.rack_start)
@@ -99,9 +87,11 @@ class ThermalState:
         self._cells = ServerCells.of(fleet)
         self._feedback = HeatFeedback(fleet.types, self._cells, count)
         self.supply_deg_c, self.flow_fraction = supply_deg_c, 1.0
+        self._flow_set, self._least_flow, self._own_flow = math.nan, least_flow, own_flow
+        self._it_power_w: Callable[[], float] = lambda: idle_it_w + self.extra_w
         self._refuse_runaway()
-        self._capping: _Caps | None = None
-        self._servers_of_run: _PowerOfServers | None = None
+        self._capping: Caps | None = None
+        self._servers_of_run: PowerOfServers | None = None
         self.extra_w = 0.0
         """What fans and leakage draw above reference, of all racks; an exact sum."""
         self._extra: Floats = np.zeros(count)
@@ -113,8 +103,7 @@ class ThermalState:
         self._jobs_here: dict[int, dict[RunningJob, None]] = {}
         self._caps: dict[RunningJob, dict[int, float]] = {}
         """Of jobs held back: the cap that each of their throttled servers asks for."""
-        self._job_w: dict[RunningJob, float] = {}
-        """Jobs whose draw changed since the last sums, and what it is."""
+        self._job_w: dict[RunningJob, float] = {}  # of those whose draw changed since the last sums
         self._servers: dict[int, None] = {}
         self._cell_awake = self._cells.servers.astype(np.float64)
         self._is_awake = [1.0] * len(fleet)
@@ -126,14 +115,12 @@ class ThermalState:
         """(N,) with what is extra."""
         self._rise_k: Floats = np.zeros(len(room))
         self._columns = np.ascontiguousarray(room.rise_k_per_w.T)
-        self._mixes = 0
-        self._stale = True
-        self._planned = 0
+        self._stale, self._planned, self._mixes = True, 0, 0
         self._next = Crossing(math.inf, (), ())
         self._watched, self._settled_use = watched, fleet.used_units()
         self.log_time_s, self.log_hottest_deg_c = array("d"), array("d")
         """When something changed, and the hottest inlet from then on."""
-        self.log_supply_deg_c, self.log_extra_w = array("d"), array("d")
+        self.log_supply_deg_c, self.log_extra_w, self.log_flow = array("d"), array("d"), array("d")
         self._mix()
         hottest = self._idle_w[np.array(fleet.type_of)]
         inlets = self.inlet_deg_c[self.node_of_rack]
@@ -144,16 +131,27 @@ class ThermalState:
             hint = "a lower `resistance_k_per_w` or `leakage_fraction_per_k` under `thermal`"
             got = "accelerators that leak more for a kelvin than their air carries away"
             raise ScenarioError([Problem("scenario", None, "cluster", got, "less", hint)])
-        worst = contraction(self.room, self.node_of_rack, self._feedback)
+        # The least flow is the worst: the rise falls as flow grows, under both laws.
+        worst = contraction(self.room, self.node_of_rack, self._feedback, self._least_flow)
         if not worst < 1.0:
-            hint = "fans that rise less steeply, less leakage, a lower resistance, or less recirculation"
+            hint = "fans that rise less steeply, less leakage, less recirculation, or a larger cooling.least_flow"
             got = f"servers that answer a kelvin of inlet with power for {worst:.3g} K more"
+            got += f" at {self._least_flow:.3g} of full flow" if self._least_flow < 1.0 else ""
             raise ScenarioError([Problem("scenario", None, "room", got, "less than 1 K", hint)])
 
-    def connect(self, capping: _Caps | None, servers: _PowerOfServers) -> None:
-        """Take whom to tell: `capping` whom heat holds back, and `servers` what is extra, from now on."""
+    def connect(
+        self,
+        capping: Caps | None,
+        servers: PowerOfServers,
+        it_power_w: Callable[[], float] | None = None,
+    ) -> None:
+        """Take whom to tell: `capping` whom heat holds back, and `servers` what is extra, from now on.
+
+        `it_power_w` gives what all IT equipment draws, with what is extra; None: as at first.
+        """
         self._capping, self._servers_of_run = capping, servers
         servers.power_w += self.extra_w
+        self._it_power_w = it_power_w or self._it_power_w
 
     # -- what it is told -----------------------------------------------------------------------------
 
@@ -162,21 +160,22 @@ class ThermalState:
 
         Args:
             supply_deg_c: temperature.
-            flow_fraction: of the air movers' full flow, (0, 1].
+            flow_fraction: of the air movers' full flow, (0, 1]; NaN: as the plant gives by itself.
 
         Raises:
-            SimulationError: at so little flow fans and leakage would heat themselves up without end.
+            SimulationError: less than the least flow, and fans and leakage would heat themselves up without end.
         """
-        if (supply_deg_c, flow_fraction) == (self.supply_deg_c, self.flow_fraction):
+        same = flow_fraction == self._flow_set or (math.isnan(flow_fraction) and math.isnan(self._flow_set))
+        if same and supply_deg_c == self.supply_deg_c:
             return
-        if flow_fraction != self.flow_fraction:
+        if flow_fraction < self._least_flow:
             worst = contraction(self.room, self.node_of_rack, self._feedback, flow_fraction)
             if not worst < 1.0:
                 msg = (
                     f"at {flow_fraction:.3g} of full flow a kelvin at the inlets comes back as {worst:.3g} K"
                 )
                 raise SimulationError(msg)
-        self.supply_deg_c, self.flow_fraction = supply_deg_c, flow_fraction
+        self.supply_deg_c, self._flow_set = supply_deg_c, flow_fraction
         self._stale = True
 
     def server_changed(self, server: int, change_w: float) -> None:
@@ -266,6 +265,7 @@ class ThermalState:
         self.log_hottest_deg_c.append(float(self.inlet_deg_c.max()))
         self.log_supply_deg_c.append(self.supply_deg_c)
         self.log_extra_w.append(self.extra_w)
+        self.log_flow.append(self.flow_fraction)
 
     def _by_node(self, of_racks: Floats) -> Floats:
         """Return (N,) sums of (R,)."""
@@ -276,18 +276,7 @@ class ThermalState:
     def _mix_with_feedback(self) -> None:
         racks = self._racks
         base_w = racks.power_w - self._extra
-        found = mixed_inlets(
-            self.room,
-            self.node_of_rack,
-            self._feedback,
-            base_w=self._by_node(base_w),
-            awake=self._cell_awake,
-            device_w=self._cell_w,
-            supply_deg_c=self.supply_deg_c,
-            flow_fraction=self.flow_fraction,
-            start_deg_c=self.inlet_deg_c,
-        )
-        self.inlet_deg_c = found.inlet_deg_c
+        found = self._found(self._by_node(base_w))
         extra = quantised_powers_w(self._feedback.by_rack(found.extra_w))
         changed = np.flatnonzero(extra != self._extra)
         racks.power_w[changed] = base_w[changed] + extra[changed]
@@ -297,6 +286,46 @@ class ThermalState:
         if self._servers_of_run is not None:
             self._servers_of_run.power_w += self.extra_w - before_w
         self.node_power_w = self._by_node(racks.power_w)
+
+    def _found(self, base_w: Floats) -> InletTemperatures:
+        """Find flow, inlets and extra powers that belong together; `base_w` (N,) is without what is extra."""
+
+        def at(flow: float) -> InletTemperatures:
+            found = mixed_inlets(
+                self.room,
+                self.node_of_rack,
+                self._feedback,
+                base_w=base_w,
+                awake=self._cell_awake,
+                device_w=self._cell_w,
+                supply_deg_c=self.supply_deg_c,
+                flow_fraction=flow,
+                start_deg_c=self.inlet_deg_c,
+            )
+            self.inlet_deg_c, self.flow_fraction = found.inlet_deg_c, flow
+            return found
+
+        it_w = self._it_power_w() - self.extra_w
+        if self._own_flow is None or not math.isnan(self._flow_set):
+            return at(self._flow_alone(it_w))
+        last: list[InletTemperatures] = []
+
+        def answer(flow: float) -> float:
+            last[:] = [at(flow)]
+            return self._plant_flow(it_w + float(last[0].extra_w.sum()))
+
+        # Extra power as it was is near, whatever changed.
+        settled_flow(answer, self._plant_flow(it_w + self.extra_w), self._least_flow)
+        return last[0]
+
+    def _plant_flow(self, it_w: float) -> float:
+        """Return the part of full flow that the plant gives by itself."""
+        own = 1.0 if self._own_flow is None else self._own_flow(it_w)
+        return min(max(own, self._least_flow), 1.0)
+
+    def _flow_alone(self, it_w: float) -> float:
+        """Return the part of full flow where power does not depend on inlets."""
+        return self._plant_flow(it_w) if math.isnan(self._flow_set) else self._flow_set
 
     def _mix_alone(self) -> None:
         """Mix where nothing depends on inlets: few columns of D, and all of them now and then, for rounding."""
@@ -309,12 +338,28 @@ class ThermalState:
             more_w = power_w[changed] - self.node_power_w[changed]
             self._rise_k = self._rise_k + self._columns[changed].T @ more_w
         self.node_power_w = power_w
+        self.flow_fraction = self._flow_alone(self._it_power_w())
         rise = self.room.rise_at_flow_k(self._rise_k, float(power_w.sum()), self.flow_fraction)
         self.inlet_deg_c = self.supply_deg_c + rise
 
     def hottest_rise_k(self) -> float:
         """Return the hottest inlet over supply air, K, if the air movers gave all they can."""
         return float(self.room.inlet_rise_k(self.node_power_w).max())
+
+    def flow_rise_k(self) -> float:
+        """Return by how much 1 / flow - 1 raises the hottest inlet, K, for each 1 of it."""
+        hottest = self.hottest_rise_k()
+        rise = self.room.rise_at_flow_k(np.array([hottest]), float(self.node_power_w.sum()), 0.5)
+        return float(rise[0]) - hottest  # linear in 1 / flow, which is 2 here
+
+    @property
+    def set_points(self) -> SetPoints:
+        """Supply and flow as racks breathed them; the meter pays for these."""
+        times_s = np.array(self.log_time_s)
+        last = np.append(np.diff(times_s) > 0.0, True)  # of equal times the last counts
+        supply, flow = np.array(self.log_supply_deg_c)[last], np.array(self.log_flow)[last]
+        new = np.append(True, (np.diff(supply) != 0.0) | (np.diff(flow) != 0.0))
+        return SetPoints(times_s[last][new], supply[new], flow[new])
 
     def extra_energy_j(self, end_s: float) -> float:
         """Return what fans and leakage drew above reference from the start to `end_s`, J."""
@@ -334,8 +379,9 @@ class ThermalState:
         inlet = self.supply_deg_c + self.room.inlet_rise_k(self.node_power_w, self.flow_fraction)
         far_w = float(((np.abs(by_rack - self._extra) - _QUANTUM_W) / scale_w).max())
         far_k = float((np.abs(inlet - self.inlet_deg_c) / np.maximum(np.abs(inlet), 1.0)).max())
-        if not max(far_w, far_k) <= _CONSISTENT:
-            msg = f"inlets and powers of racks are {max(far_w, far_k):.2g} apart (relative)"
+        far_flow = abs(self._flow_alone(self._it_power_w()) - self.flow_fraction)
+        if not max(far_w, far_k, far_flow) <= _CONSISTENT:
+            msg = f"inlets, flow and powers of racks are {max(far_w, far_k, far_flow):.2g} apart (relative)"
             raise GuardError(msg)
 
     # -- throttling -----------------------------------------------------------------------------------
@@ -399,7 +445,7 @@ class ThermalState:
             fleet: the run's, or one of the same servers as they are thought to be at some other time.
         """
         node = self.node_of_rack[fleet.rack]
-        busy_w, core_w = _busy_powers(fleet)
+        busy_w, core_w = busy_powers_w(fleet)
         factor = self.room.recirculation_factors()
         for column in (factor, busy_w, core_w):
             column.flags.writeable = False
@@ -434,16 +480,3 @@ class ThermalState:
             inlet_deg_c=inlet_deg_c,
             power_w=power_w,
         )
-
-
-def _busy_powers(fleet: Fleet) -> tuple[Floats, Floats]:
-    """Return (S,) what an accelerator and its cores, and (S,) what a core adds to a server that works uncapped."""
-    device_w, core_w = [], []
-    for kind in fleet.types:
-        above_w = kind.spec.peak_power_w - kind.spec.idle_power_w
-        core_w.append(above_w / kind.spec.cpu_cores)
-        accelerator, count = kind.accelerator, kind.spec.accelerators
-        own_w = accelerator.peak_power_w - accelerator.idle_power_w if accelerator else 0.0
-        device_w.append(own_w + above_w / count if count else 0.0)
-    of_type = np.array(fleet.type_of)
-    return np.array(device_w)[of_type], np.array(core_w)[of_type]

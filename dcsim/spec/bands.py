@@ -187,6 +187,20 @@ _BANDS: Mapping[str, _Band] = MappingProxyType(
             "kg/kWh given as g/kWh?",
             "g/kWh meant? A plain number is in kg/J",
         ),
+        "PowerChainSpec.cap_latency_s": _Band(Quantity.DURATION, 1e-3, 3_600.0, "", "ms given as s?"),
+        **{
+            f"EmbodiedSpec.{name}_lifetime_s": _Band(
+                Quantity.DURATION,
+                30 * 86_400.0,
+                30 * 366 * 86_400.0,
+                "a plain number is in s: years meant?",
+                "",
+            )
+            for name in ("accelerator", "server")
+        },
+        "EnergyTierSpec.above_j": _Band(
+            Quantity.ENERGY, 3.6e6, 3.6e15, "a plain number is in J: kWh or MWh meant?", "kWh meant?"
+        ),
         "SizeSpec.median_s": _Band(
             Quantity.DURATION, 1.0, 30 * 86_400.0, "a plain number is in s: min or h meant?", "s meant?"
         ),

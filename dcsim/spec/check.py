@@ -13,6 +13,7 @@ from dcsim.spec.bands import absurd_issues
 from dcsim.spec.cluster import ServerSpec
 from dcsim.spec.cooling import FileWeatherSpec, SiteWeatherSpec
 from dcsim.spec.demand_response import demand_response_issues
+from dcsim.spec.grid import export_price_issues
 from dcsim.spec.names import nearest
 from dcsim.spec.network_size import room_issues, switch_count
 from dcsim.spec.onsite import onsite_issues
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 _PROFILES_FOLDER = Path(__file__).resolve().parent.parent / "workload" / "profiles"
+_MOST_DECISIONS = 10_000_000
+"""Of a cooling policy in a run; in a room each is an event."""
 _MAX_FILE_BYTES = {
     "profiles": 16 << 20,
     "rates": 64 << 20,
@@ -184,6 +187,10 @@ def _accelerator_names(check: _Check) -> None:
             hint = nearest(group.accelerator, known) or "describe it under `accelerators`"
             expected = f"an accelerator: {', '.join(known)}"
             check.refuse((*path, "accelerator"), repr(group.accelerator), expected, hint)
+    for name in check.scenario.embodied.accelerator_kg:
+        if name not in check.catalogue:
+            expected = f"an accelerator: {', '.join(known)}"
+            check.refuse(("embodied", "accelerator_kg", name), repr(name), expected, nearest(name, known))
 
 
 def _profile_names(check: _Check) -> None:
@@ -266,6 +273,18 @@ def _sleep_power(check: _Check) -> None:
             )
             got, expected = _watts(group.sleep_power_w), f"at most the server's idle power ({_watts(idle_w)})"
             check.refuse((*path, "sleep_power_w"), got, expected, hint)
+
+
+def _cooling_control(check: _Check) -> None:
+    """A policy of the hall's air does not decide so often that the run would not end."""
+    horizon_s, choice = check.scenario.horizon_s, check.scenario.policies.cooling
+    interval_s = choice.parameters.get("interval_s")
+    if horizon_s is None or isinstance(interval_s, bool) or not isinstance(interval_s, int | float):
+        return
+    if 0.0 < interval_s * _MOST_DECISIONS < horizon_s:
+        expected = f"at least {horizon_s / _MOST_DECISIONS:.3g} s for a horizon_s of {horizon_s:.3g} s"
+        hint = f"{_MOST_DECISIONS:,} decisions are the most; an hour is usual"
+        check.refuse(("policies", "cooling", "parameters", "interval_s"), f"{interval_s:g} s", expected, hint)
 
 
 def _cooling_capacity(check: _Check) -> None:
@@ -365,6 +384,8 @@ def _onsite(check: _Check) -> None:
     policy = scenario.policies.battery.name
     for issue in onsite_issues(scenario.onsite, policy, located=located, clearness_known=located):
         check.refuse(("onsite", *issue.at), issue.got, issue.expected, issue.hint)
+    for issue in export_price_issues(scenario.grid, scenario.onsite.export_price_usd_per_j):
+        check.refuse(issue.at, issue.got, issue.expected, issue.hint)
 
 
 def _room(check: _Check) -> None:
@@ -407,6 +428,7 @@ _RULES: tuple[Callable[[_Check], None], ...] = (
     _widths,
     _sleep_power,
     _cooling_capacity,
+    _cooling_control,
     _power_ratings,
     _demand_response,
     _power_tree,

@@ -51,8 +51,9 @@ class YorkTowerSpec(SpecModel):
 
     kind: Literal["york"] = "york"
     follows_wet_bulb_k: Number = Field(default=3.0, ge=0.0, le=20.0)
-    """Set point of the water over the wet bulb: the fan slows down rather than make it colder. 3 K is what the
-    tower can reach below peak heat; 0 K no tower reaches, and its fan then runs at full speed all year."""
+    """Set point of the water over the wet bulb: the fan slows down rather than make it colder. 3 K is
+    reached at part load in warm weather. 0 K no tower reaches: its fan then runs at full speed wherever water is
+    above `least_water_deg_c`. 4 to 6 K often take least power in all."""
     least_water_deg_c: TemperatureDegC = Field(default=10.0, ge=2.0, le=35.0)
     """And never below this."""
     range_k: Number = Field(default=5.6, ge=2.0, le=20.0)

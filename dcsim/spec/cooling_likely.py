@@ -20,6 +20,7 @@ _READ_BY = {
 }
 """Plants that look at a field of all plants."""
 _LEAST_WATER_DEG_C = 2.0
+_BY_FREE_COOLING = frozenset({"weather_reset", "least_power"})
 
 
 def cooling_doubts(scenario: Scenario) -> Iterator[str]:
@@ -36,6 +37,22 @@ def cooling_doubts(scenario: Scenario) -> Iterator[str]:
         if name in given and used.isdisjoint({*readers, "fmu"}):
             yield f"cooling.{name}: has no effect, as no part of the plant {cooling.plant} is {' or '.join(readers)}"
     yield from _temperatures(cooling, used)
+    yield from _without_room(scenario)
+    policy = scenario.policies.cooling.name
+    if policy in _BY_FREE_COOLING and used == {"crac"}:
+        yield f"policies.cooling: {policy} goes by the wet bulb, for free cooling, and a crac has none"
+
+
+def _without_room(scenario: Scenario) -> Iterator[str]:
+    """Yield a warning for each group of servers with fans or devices that feel their inlet, where there is no room."""
+    if scenario.room is not None:
+        return
+    for i, rack in enumerate(scenario.cluster.racks):
+        for j, group in enumerate(rack.servers):
+            for name in ("fans", "thermal"):
+                if getattr(group, name) is not None:
+                    where = f"cluster.racks.{i}.servers.{j}.{name}"
+                    yield f"{where}: has no effect without a room, as inlets are not followed; add `room: {{}}`"
 
 
 def _plants(cooling: CoolingSpec) -> frozenset[str]:

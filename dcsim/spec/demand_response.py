@@ -63,7 +63,9 @@ def import_limits(events: Sequence[DemandResponseSpec]) -> list[tuple[float, flo
 def demand_response_issues(
     events: Sequence[DemandResponseSpec], idle_it_w: float, horizon_s: float = math.inf
 ) -> Iterator[FieldIssue]:
-    """Yield what cannot work: limits below what idle servers draw, and events after the run's end.
+    """Yield what cannot work: limits of IT below what idle servers draw, and events after the run's end.
+
+    What is imported may be less than that: a battery or the sun carries the rest.
 
     Args:
         events: of the scenario.
@@ -71,13 +73,11 @@ def demand_response_issues(
         horizon_s: of the run; infinity: none is given.
     """
     for place, event in enumerate(events):
-        for name in ("it_limit_w", "import_limit_w"):
-            limit_w = getattr(event, name)
-            if limit_w is not None and limit_w < idle_it_w:
-                expected = f"at least what idle servers draw ({idle_it_w:.6g} W)"
-                yield FieldIssue(
-                    f"{limit_w:.6g} W", expected, "caps and suspensions spare idle servers", (place, name)
-                )
+        limit_w = event.it_limit_w
+        if limit_w is not None and limit_w < idle_it_w:
+            expected = f"at least what idle servers draw ({idle_it_w:.6g} W)"
+            hint = "caps and suspensions spare idle servers"
+            yield FieldIssue(f"{limit_w:.6g} W", expected, hint, (place, "it_limit_w"))
         if event.start_s >= horizon_s:
             yield FieldIssue(
                 f"{event.start_s:g} s", f"before the run ends ({horizon_s:g} s)", at=(place, "start_s")

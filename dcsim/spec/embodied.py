@@ -11,7 +11,8 @@ from dcsim.spec.quantities import DurationS, Name, Number
 
 __all__ = ["EmbodiedSpec"]
 
-_YEAR_S = 365.25 * 86_400.0
+_DAY_S = 86_400.0
+_YEAR_S = 365.25 * _DAY_S
 
 
 class EmbodiedSpec(SpecModel):
@@ -21,7 +22,7 @@ class EmbodiedSpec(SpecModel):
     """Of one device, by model; models left out have the catalogue's figure, or the default of 150 kg."""
     server_kg: Number = Field(default=2_500.0, ge=0, le=1e6)
     """Of one server without its accelerators."""
-    accelerator_lifetime_s: DurationS = Field(default=6 * _YEAR_S, gt=0)
+    accelerator_lifetime_s: DurationS = Field(default=6 * _YEAR_S, ge=_DAY_S)
     """Time in service of an accelerator."""
-    server_lifetime_s: DurationS = Field(default=6 * _YEAR_S, gt=0)
+    server_lifetime_s: DurationS = Field(default=6 * _YEAR_S, ge=_DAY_S)
     """Time in service of a server."""

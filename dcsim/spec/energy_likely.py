@@ -1,4 +1,4 @@
-"""What is unlikely of energy policies: those that can change nothing in the scenario they are chosen for."""
+"""What is unlikely of policies of energy and battery: those that can change nothing in the scenario they are chosen for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dcsim.spec.grid import ConstantCarbonSpec, ConstantPriceSpec
 from dcsim.spec.scenario import Scenario
 from dcsim.spec.workload import GeneratedWorkloadSpec
 
-__all__ = ["energy_doubts"]
+__all__ = ["energy_doubts", "signal_is_constant"]
 
 _SHIFT = frozenset({"carbon_shift", "carbon_suspend", "carbon_scale", "price_shift", "price_suspend"})
 """Move work of deferrable jobs to other hours."""
@@ -17,9 +17,9 @@ _BUDGET = frozenset({"power_budget", "power_budget_uniform", "power_budget_prior
 
 
 def energy_doubts(scenario: Scenario) -> Iterator[str]:
-    """Yield a warning for each energy policy that has no effect for lack of what it goes by."""
+    """Yield a warning for each policy that has no effect for lack of what it goes by."""
     for name in scenario.policies.energy.parts:
-        if name in _BY_GRID and _signal_is_constant(scenario, name):
+        if name in _BY_GRID and signal_is_constant(scenario, name):
             signal, field = ("price", "price") if name.startswith("price") else ("carbon intensity", "carbon")
             yield f"policies.energy: {name} has no effect under a constant {signal}; give grid.{field} a day"
         if name in _SHIFT and not _may_be_late(scenario):
@@ -28,10 +28,12 @@ def energy_doubts(scenario: Scenario) -> Iterator[str]:
             yield f"policies.energy: {name} has no budget to keep; give power.budget_w"
         if name == "demand_response" and not scenario.grid.demand_response:
             yield f"policies.energy: {name} has no effect without events; give grid.demand_response"
+    if scenario.policies.battery.name == "demand_response" and not scenario.grid.demand_response:
+        yield "policies.battery: demand_response has no effect without events; give grid.demand_response"
 
 
-def _signal_is_constant(scenario: Scenario, name: str) -> bool:
-    """Say whether what a policy goes by never changes."""
+def signal_is_constant(scenario: Scenario, name: str) -> bool:
+    """Say whether what a policy `name`, or one of "price" and "carbon", goes by never changes."""
     grid = scenario.grid
     if name.startswith("price"):
         return grid.tariff is None and isinstance(grid.price, ConstantPriceSpec)

@@ -13,7 +13,7 @@ from dcsim.spec.model import FieldError, FieldIssue, SpecModel
 from dcsim.spec.quantities import CarbonKgPerJ, DurationS, Fraction, PriceUsdPerJ
 from dcsim.spec.tariff import OpenEITariffSpec, TariffSpec
 from dcsim.spec.time_zone import TimeZone
-from dcsim.units import Quantity, QuantityError, parse_quantity
+from dcsim.units import Quantity, QuantityError, format_quantity, parse_quantity
 
 __all__ = [
     "CarbonSpec",
@@ -29,6 +29,7 @@ __all__ = [
     "PerfectForecastSpec",
     "PersistenceForecastSpec",
     "PriceSpec",
+    "export_price_issues",
 ]
 
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200
@@ -254,6 +255,19 @@ class GridSpec(SpecModel):
         if issues:
             raise FieldError(*issues)
         return self
+
+
+def export_price_issues(grid: GridSpec, onsite_price_usd_per_j: float) -> Iterator[FieldIssue]:
+    """Yield the second of two prices for what is exported: `onsite.export_price_usd_per_j` beside one of the grid.
+
+    A tariff sets it, too, if only to nothing.
+    """
+    for name, given in (("export_price", grid.export_price), ("tariff", grid.tariff)):
+        if given is not None and onsite_price_usd_per_j:
+            shown = format_quantity(onsite_price_usd_per_j, Quantity.ENERGY_PRICE)
+            hint = f"leave out `onsite.export_price_usd_per_j`, or `grid.{name}`"
+            at = ("onsite", "export_price_usd_per_j")
+            yield FieldIssue(f"{shown} beside grid.{name}", "one price of what is exported", hint, at)
 
 
 def _refuse_unit(

@@ -11,6 +11,7 @@ from dcsim.spec.cooling_likely import cooling_doubts
 from dcsim.spec.energy_likely import energy_doubts
 from dcsim.spec.network_likely import network_doubts
 from dcsim.spec.scenario import Scenario
+from dcsim.spec.site_likely import site_doubts
 from dcsim.spec.workload import GeneratedWorkloadSpec
 from dcsim.units import Quantity, format_quantity
 
@@ -27,6 +28,7 @@ def plausibility(scenario: Scenario, catalogue: Catalogue | None = None) -> tupl
     warnings += _unused(scenario)
     warnings += _without_effect(scenario)
     warnings += network_doubts(scenario)
+    warnings += site_doubts(scenario)
     warnings += cooling_doubts(scenario)
     if catalogue is not None:
         warnings += _overload(scenario, {**catalogue, **scenario.accelerators})
@@ -77,3 +79,30 @@ def _overload(scenario: Scenario, catalogue: Catalogue) -> Iterator[str]:
         if stage.rated_power_w is not None and stage.rated_power_w < peak_w:
             got = format_quantity(stage.rated_power_w, Quantity.POWER)
             yield f"power.stages.{i}.rated_power_w: {got} is below the peak draw ({shown})"
+        if stage.bypass_power_w > peak_w:
+            got = format_quantity(stage.bypass_power_w, Quantity.POWER)
+            yield f"power.stages.{i}.bypass_power_w: {got} is above the peak draw ({shown}), so nothing passes the stage"
+    yield from _too_roomy(scenario, peak_w)
+
+
+_ROOMY = 100.0
+"""A budget of so many times the peak is none."""
+
+
+def _too_roomy(scenario: Scenario, peak_w: float) -> Iterator[str]:
+    """Yield a warning for each budget that nothing can come near, or that lets more through than may flow."""
+    power, tree = scenario.power, scenario.power.tree
+    if power.budget_w is not None and power.budget_w > _ROOMY * peak_w:
+        got, most = (format_quantity(watts, Quantity.POWER) for watts in (power.budget_w, peak_w))
+        yield f"power.budget_w: {got} is far above the peak draw ({most}); kW given as W, or MW for kW?"
+    if tree is None:
+        return
+    pairs = [("rack_budget_w", tree.rack_budget_w, "rack_breaker_w", tree.rack_breaker_w)]
+    pairs += [
+        (f"pdus.{i}.budget_w", pdu.budget_w, "its rated_power_w", pdu.rated_power_w)
+        for i, pdu in enumerate(tree.pdus)
+    ]
+    for name, budget_w, rating, rated_w in pairs:
+        if budget_w is not None and rated_w is not None and budget_w > rated_w:
+            got, most = (format_quantity(watts, Quantity.POWER) for watts in (budget_w, rated_w))
+            yield f"power.tree.{name}: {got} is above {rating} ({most}), so a policy that keeps to it overloads it"

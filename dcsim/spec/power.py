@@ -15,6 +15,9 @@ from dcsim.spec.quantities import Count, DurationS, Fraction, Name, Number, Powe
 
 __all__ = ["CHAINS", "PowerChainSpec", "PowerStageSpec"]
 
+_LEAST_TELEMETRY_S = 0.1
+"""Meters of servers and racks are read no faster; each reading is an event of the run."""
+
 
 class PowerStageSpec(SpecModel):
     """One conversion stage, with either of two losses: a fraction of its rating or a constant efficiency.
@@ -157,7 +160,15 @@ class PowerChainSpec(SpecModel):
     cap_latency_s: DurationS = Field(default=0.0, ge=0)
     """From the decision on a power cap until the devices keep to it."""
     telemetry_interval_s: DurationS = Field(default=0.0, ge=0)
-    """How often policies see the powers; 0: whenever they change."""
+    """How often policies see the powers, 0.1 s or more; 0: whenever they change."""
+
+    @field_validator("telemetry_interval_s")
+    @classmethod
+    def _no_flood(cls, interval_s: float) -> float:
+        if 0.0 < interval_s < _LEAST_TELEMETRY_S:
+            hint = "0 is whenever powers change"
+            raise FieldError(FieldIssue(f"{interval_s:g} s", f"0 or at least {_LEAST_TELEMETRY_S:g} s", hint))
+        return interval_s
 
     @field_validator("stages")
     @classmethod

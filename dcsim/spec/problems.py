@@ -61,10 +61,13 @@ def line_of(path: Sequence[str | int], lines: Mapping[tuple[str, ...], int]) -> 
 
 
 def _is_echo(detail: ErrorDetails, refused: set[tuple[int | str, ...]]) -> bool:
-    """Say whether a list is only called too short because its items were refused.
+    """Say whether an error only follows from another: a list called too short because its items were refused.
 
-    `refused` holds every place below which there is an error.
+    `refused` holds every place below which there is an error. A default that follows from another field is wrong
+    only where that field is.
     """
+    if detail["type"] == "default_factory_not_called":
+        return True
     if detail["type"] != "too_short" or tuple(detail["loc"]) not in refused:
         return False
     return bool(len(detail["input"] or ()) >= detail["ctx"]["min_length"])

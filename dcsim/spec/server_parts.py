@@ -30,7 +30,7 @@ class ServerPartsSpec(SpecModel):
 
 
 class FanSpec(SpecModel):
-    """A server's fans: cube law between two inlet temperatures."""
+    """A server's fans: cube law between two inlet temperatures. Without `room` no inlet is followed, nor they."""
 
     power_w: PowerW = Field(ge=0)
     """At the reference inlet and below; part of the server's `idle_power_w`."""
@@ -63,7 +63,7 @@ class FanSpec(SpecModel):
 
 
 class ThermalSpec(SpecModel):
-    """How a server's accelerators warm up over its inlet air, leak and throttle."""
+    """How a server's accelerators warm up over its inlet air, leak and throttle. Has no effect without `room`."""
 
     resistance_k_per_w: ThermalResistanceKPerW
     """Steady temperature of a device over the inlet for each watt it draws."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 import time
@@ -30,6 +31,7 @@ __all__ = [
     "default_simulate",
     "discard_damaged",
     "finished_manifest",
+    "is_outdated",
     "make_cells",
     "replay_command",
     "run_cell",
@@ -162,6 +164,15 @@ def finished_manifest(cell: Cell) -> dict[str, Any] | None:
     except ResultError:
         return None
     return manifest if manifest["extra"].get("cell_sha256") == cell.sha256 else None
+
+
+def is_outdated(cell: Cell) -> bool:
+    """Say whether a run stored for a cell is of another scenario, of other inputs or of other code."""
+    try:
+        made_for = json.loads((Path(cell.folder) / MANIFEST).read_bytes())["extra"]["cell_sha256"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # none, or damaged
+        return False
+    return bool(made_for != cell.sha256)
 
 
 def discard_damaged(cell: Cell) -> None:

@@ -1,11 +1,14 @@
-"""Compare policies: every arm on every seed, resumable, and the same bytes however it was run."""
+"""Compare policies: every arm on every seed, resumable, and the same bytes however it was run.
+
+The same call after an interruption goes on where it stopped, and ends in the same bytes.
+"""
 
 from __future__ import annotations
 
 import functools
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +18,10 @@ from dcsim.facility.plant_fmu import check_leave
 from dcsim.results.canonical import pretty_json
 from dcsim.results.files import is_temporary, write_atomically
 from dcsim.results.inputs import input_hashes
-from dcsim.results.manifest import summary_of
+from dcsim.results.manifest import account_of, summary_of
+from dcsim.results.stored_energy import stored_energy_note
 from dcsim.spec.scenario import Scenario
+from dcsim.study.arm_checks import check_arms
 from dcsim.study.arms import Arm, make_arms
 from dcsim.study.cells import (
     Cell,
@@ -24,12 +29,14 @@ from dcsim.study.cells import (
     Simulate,
     discard_damaged,
     finished_manifest,
+    is_outdated,
     make_cells,
     replay_command,
     run_cell,
 )
 from dcsim.study.executors import EXECUTORS, Executor, Limits, default_workers
 from dcsim.study.lock import LOCK, study_lock
+from dcsim.study.stored import stored_energy_cautions
 from dcsim.study.study import STUDY, Failure, Row, Study, made_by, write_study
 from dcsim.study.tables import ARMS_CSV, SUMMARY_CSV, write_tables
 from dcsim.study.user_policies import check_policies, user_policies
@@ -40,6 +47,8 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "ProgressCallback", "compare"]
 
 STUDY_LOG = "study.log.json"
+_PAGE = "report.html"
+"""That reports are written to; a module above this one does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,11 @@ class Progress:
 
 
 ProgressCallback = Callable[[Progress], None]
+Warn = Callable[[str], None]
+
+
+def _say_nothing(_text: str) -> None:
+    """Warn nobody."""
 
 
 def compare(
@@ -82,13 +96,13 @@ def compare(
     workers: int | None = None,
     cell_timeout_s: float | None = None,
     progress: ProgressCallback | None = None,
+    warn: Warn = _say_nothing,
     simulate: Simulate | None = None,
     allow_fmu: bool = False,
 ) -> Study:
     """Simulate each placement under each energy policy on each seed, and compare them in pairs.
 
-    Finished runs in `out` are kept where scenario, seed, inputs, dcsim's code and packages are the same, others
-    are simulated again: the same call after an interruption goes on where it stopped, and ends in the same bytes.
+    Finished runs in `out` of the same scenario, inputs, code and packages are kept, and other ones made again.
 
     Args:
         loaded: a scenario from a file, or one made in Python (data paths then from the working folder).
@@ -104,6 +118,7 @@ def compare(
         workers: processes at once; None: as many as there are cores.
         cell_timeout_s: limit for one run in s; None: none. Not enforced inline.
         progress: called after each cell.
+        warn: called before the first with what is worth a thought: policies without effect, old runs thrown away.
         simulate: stands in for `dcsim.simulation.simulate`, for tests.
         allow_fmu: whether a cooling plant that is an FMU, native code, may be loaded and run.
 
@@ -118,15 +133,14 @@ def compare(
     scenario, base_dir, path = _unpacked(loaded)
     arms = make_arms(placements, energies, orderings or _own_order(scenario), coolings, batteries)
     reference, run_all = _baseline(arms, baseline), _executor(executor)
-    _check(scenario, arms, seeds, stand_in=simulate is not None, allow_fmu=allow_fmu)
+    doubts = _check(scenario, arms, seeds, warn, stand_in=simulate is not None, allow_fmu=allow_fmu)
     inputs, began = input_hashes(scenario, base_dir), time.perf_counter()
     limits, out = Limits(workers or default_workers(), cell_timeout_s), _prepared(out)
     with study_lock(out):
         cells = make_cells(scenario, arms, seeds, base_dir, out, inputs, allow_fmu=allow_fmu)
-        manifests, failed = _run(cells, run_all, limits, progress, simulate)
-        study = _assemble(scenario, arms, reference, seeds, out, manifests, failed, path)
-        _write(study, executor, limits, time.perf_counter() - began, failed)
-    return study
+        manifests, failed = _run(cells, run_all, limits, progress, simulate, warn)
+        study = _assemble(scenario, arms, reference, seeds, out, manifests, failed, path, doubts)
+        return _written(study, executor, limits, time.perf_counter() - began, failed)
 
 
 def _own_order(scenario: Scenario) -> tuple[str]:
@@ -134,13 +148,24 @@ def _own_order(scenario: Scenario) -> tuple[str]:
 
 
 def _check(
-    scenario: Scenario, arms: Sequence[Arm], seeds: Sequence[int], *, stand_in: bool, allow_fmu: bool
-) -> None:
+    scenario: Scenario,
+    arms: Sequence[Arm],
+    seeds: Sequence[int],
+    warn: Warn,
+    *,
+    stand_in: bool,
+    allow_fmu: bool,
+) -> tuple[str, ...]:
+    """Return, and say, warnings of policies that change nothing."""
     _check_seeds(seeds)
     if scenario.cooling.fmu is not None and scenario.cooling.plant == "fmu":
         check_leave(scenario.cooling.fmu, allowed=allow_fmu)
     if not stand_in:
         check_policies(scenario, arms)
+    doubts = check_arms(scenario, arms)
+    for doubt in doubts:
+        warn(doubt)
+    return doubts
 
 
 def _unpacked(loaded: LoadedScenario | Scenario) -> tuple[Scenario, Path, Path | None]:
@@ -182,7 +207,7 @@ def _prepared(out: Path) -> Path:
     except OSError as error:
         raise ResultError(f"{out}: cannot be made ({error.strerror})") from error
     ours = (out / LOCK).exists() or (out / STUDY).exists()
-    taken = [name for name in (SUMMARY_CSV, ARMS_CSV, "report.html", "runs") if (out / name).exists()]
+    taken = [name for name in (SUMMARY_CSV, ARMS_CSV, _PAGE, "runs") if (out / name).exists()]
     if taken and not ours:
         raise ResultError(f"{out}: holds {taken[0]!r} that is not of a dcsim study; choose another --out")
     return out
@@ -194,6 +219,7 @@ def _run(
     limits: Limits,
     progress: ProgressCallback | None,
     simulate: Simulate | None,
+    warn: Warn,
 ) -> tuple[dict[Cell, dict[str, Any]], list[CellOutcome]]:
     """Run what is not done yet; return the manifests of all finished cells, and the failures."""
     tell = progress or (lambda _: None)
@@ -205,6 +231,7 @@ def _run(
             tell(Progress(len(manifests), len(cells), cell.name, "kept"))
     todo = [cell for cell in cells if cell not in manifests]
     if todo:
+        _warn_of_outdated(todo, warn)
         _clear(todo)
     failed: list[CellOutcome] = []
     work = functools.partial(run_cell, simulate=simulate, policies=user_policies())
@@ -219,10 +246,19 @@ def _run(
     return manifests, failed
 
 
+def _warn_of_outdated(todo: Sequence[Cell], warn: Warn) -> None:
+    """Say once that runs of an earlier call do not count any more."""
+    count = sum(is_outdated(cell) for cell in todo)
+    if count:
+        runs = "1 finished run is" if count == 1 else f"{count} finished runs are"
+        what = "the scenario, its files, dcsim or a package has changed since"
+        warn(f"{runs} thrown away and made again: {what}")
+
+
 def _clear(todo: Sequence[Cell]) -> None:
-    """Remove damaged and half-written runs, and the tables of a study that no longer holds."""
+    """Remove damaged and half-written runs, and the tables and the page of a study that no longer holds."""
     runs = Path(todo[0].folder).parent
-    for name in (SUMMARY_CSV, ARMS_CSV, STUDY):
+    for name in (SUMMARY_CSV, ARMS_CSV, STUDY, _PAGE):
         (runs.parent / name).unlink(missing_ok=True)
     for cell in todo:
         discard_damaged(cell)
@@ -240,6 +276,7 @@ def _assemble(
     manifests: dict[Cell, dict[str, Any]],
     failed: Sequence[CellOutcome],
     scenario_path: Path | None,
+    doubts: Sequence[str],
 ) -> Study:
     """Put a study together in an order that does not depend on which cell ended first."""
     ordered = sorted(manifests, key=lambda cell: (cell.arm, cell.seed))
@@ -260,24 +297,30 @@ def _assemble(
         seeds=tuple(seeds),
         rows=rows,
         failed=failed_cells,
-        warnings=_distinct(w for cell in ordered for w in manifests[cell]["warnings"]),
+        warnings=tuple(dict.fromkeys([*doubts, *_run_warnings(ordered, manifests)])),
+        stored_energy=stored_energy_cautions(
+            arms, ((cell.arm, account_of(manifests[cell])) for cell in ordered)
+        ),
         provenance=_distinct_records(p for cell in ordered for p in manifests[cell]["profiles"]),
         made_by=made_by(),
     )
 
 
-def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(texts))
+def _run_warnings(ordered: Sequence[Cell], manifests: Mapping[Cell, dict[str, Any]]) -> Iterator[str]:
+    """Yield the runs' warnings, less those that the study gives once an arm."""
+    for cell in ordered:
+        stored = stored_energy_note(account_of(manifests[cell]))
+        yield from (text for text in manifests[cell]["warnings"] if text != stored)
 
 
 def _distinct_records(records: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
     return tuple({pretty_json(record): record for record in records}.values())
 
 
-def _write(
+def _written(
     study: Study, executor: str, limits: Limits, elapsed_s: float, failed: Sequence[CellOutcome]
-) -> None:
-    """Write the study, and a log of what may differ between two equal ones: time, workers, tracebacks."""
+) -> Study:
+    """Write and return the study, and a log of what may differ between two equal ones: time, workers, tracebacks."""
     write_tables(study)
     write_study(study)
     content = {
@@ -287,3 +330,4 @@ def _write(
         "tracebacks": {outcome.cell.name: outcome.details for outcome in failed if outcome.details},
     }
     write_atomically(study.path / STUDY_LOG, pretty_json(content).encode())
+    return study

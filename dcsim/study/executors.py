@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dcsim.study.cells import Cell, CellOutcome
+from dcsim.study.orphans import die_with_parent
 
 __all__ = ["EXECUTORS", "Executor", "Limits", "default_workers", "run_inline", "run_processes"]
 
@@ -81,7 +83,10 @@ def _pool_round(work: Work, queue: deque[Cell], died: deque[Cell], limits: Limit
     import loky
 
     flight = _Flight()
-    pool = loky.ProcessPoolExecutor(min(limits.workers, len(queue)), env=_ONE_THREAD_EACH)
+    workers = min(limits.workers, len(queue))
+    pool = loky.ProcessPoolExecutor(
+        workers, initializer=die_with_parent, initargs=(os.getpid(),), env=_ONE_THREAD_EACH
+    )
     try:
         while queue or flight.futures:
             while queue and len(flight.futures) < limits.workers:

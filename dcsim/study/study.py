@@ -64,6 +64,8 @@ class Study:
     """One record a cost profile, from the runs' manifests."""
     made_by: Mapping[str, Any]
     """Version of dcsim, hash of its code, versions of its packages."""
+    stored_energy: tuple[str, ...] = ()
+    """A caution for each arm whose batteries end with other energy than they began with."""
 
     @property
     def is_complete(self) -> bool:
@@ -121,7 +123,7 @@ class Study:
                 f"runs completed from {min(completed)} to {max(completed)} jobs: "
                 "means over completed jobs do not cover the same jobs in all arms"
             )
-        return (*found, *self.warnings)
+        return (*found, *self.stored_energy, *self.warnings)
 
     def run_dir(self, arm: Arm, seed: int) -> Path:
         """Return the folder of one run."""
@@ -152,6 +154,7 @@ def write_study(study: Study) -> Path:
         "failures": [asdict(failure) for failure in study.failed],
         "differences": [asdict(difference) for difference in study.differences()],
         "pareto": {"metrics": ["jct_mean_s", "energy_facility_j"], "arms": list(study.pareto())},
+        "stored_energy": list(study.stored_energy),
         "warnings": list(study.warnings),
         "provenance": [dict(record) for record in study.provenance],
         "made_by": dict(study.made_by),
@@ -193,6 +196,7 @@ def read_study(path: Path) -> Study:
         warnings=tuple(content["warnings"]),
         provenance=tuple(content["provenance"]),
         made_by=content["made_by"],
+        stored_energy=tuple(content.get("stored_energy", ())),
     )
 
 

@@ -1,4 +1,4 @@
-"""The study as CSV: `summary.csv`, one row per arm and seed, and `arms.csv` where orderings differ."""
+"""The study as CSV: `summary.csv`, one row per arm and seed, and `arms.csv` where more than placement and energy differ."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ SUMMARY_CSV = "summary.csv"
 ARMS_CSV = "arms.csv"
 
 
-def summary_csv(rows: Iterable[Row], orderings: Mapping[str, str] | None = None) -> bytes:
+def summary_csv(rows: Iterable[Row], policies: Mapping[str, Mapping[str, str]] | None = None) -> bytes:
     """Return the rows as CSV with the columns of `schema.SUMMARY`; floats keep every bit, NaN is "nan".
 
     Args:
         rows: one an arm and seed.
-        orderings: ordering policy of each arm, a last column where several are compared.
+        policies: by kind, that of each arm: one more column at the end for each kind.
     """
-    columns = [column.name for column in SUMMARY]
-    if orderings is None:
-        return _csv(columns, ([_cell(row.values[name]) for name in columns] for row in rows))
-    cells = ([*(_cell(row.values[name]) for name in columns), orderings[row.arm]] for row in rows)
-    return _csv([*columns, "ordering"], cells)
+    columns, more = [column.name for column in SUMMARY], policies or {}
+    cells = (
+        [*(_cell(row.values[name]) for name in columns), *(of_arm[row.arm] for of_arm in more.values())]
+        for row in rows
+    )
+    return _csv([*columns, *more], cells)
 
 
 def _cell(value: float | str) -> str:
@@ -46,22 +47,28 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[str]]) -> bytes:
 def write_tables(study: Study) -> Path:
     """Write the CSV files of a study; return the path of `summary.csv`.
 
-    `arms.csv` has a row for each row of `summary.csv`, in the same order, that names its ordering.
+    `arms.csv` has a row for each row of `summary.csv`, in the same order, that names its policies.
 
     Raises:
         ResultError: the disk is full, read-only or failing.
     """
     path = study.path / SUMMARY_CSV
-    several = any(arm.shows_ordering or arm.cooling or arm.battery for arm in study.arms)
-    orderings = {arm.name: arm.ordering for arm in study.arms} if several else None
-    write_atomically(path, summary_csv(study.rows, orderings))
-    if several:
+    kinds = _kinds_beyond(study)
+    of_arms = {kind: {arm.name: getattr(arm, kind) for arm in study.arms} for kind in kinds}
+    write_atomically(path, summary_csv(study.rows, of_arms))
+    if kinds:
         arms = {arm.name: arm for arm in study.arms}
-        kinds = ["ordering", "placement", "energy"]
-        kinds += [kind for kind in ("cooling", "battery") if any(getattr(arm, kind) for arm in study.arms)]
+        named = ["ordering", "placement", "energy", *kinds[1:]]
         rows = (
-            [row.arm, *(getattr(arms[row.arm], kind) for kind in kinds), str(row.seed)] for row in study.rows
+            [row.arm, *(getattr(arms[row.arm], kind) for kind in named), str(row.seed)] for row in study.rows
         )
-        header = ["arm", *kinds, "seed"]
+        header = ["arm", *named, "seed"]
         write_atomically(study.path / ARMS_CSV, _csv(header, rows))
     return path
+
+
+def _kinds_beyond(study: Study) -> list[str]:
+    """Return the kinds that tell arms apart beside placement and energy, ordering first; none: no more columns."""
+    hall = [kind for kind in ("cooling", "battery") if any(getattr(arm, kind) for arm in study.arms)]
+    several = hall or any(arm.shows_ordering for arm in study.arms)
+    return ["ordering", *hall] if several else []

@@ -29,6 +29,7 @@ FILES = {
     "gap.csv": ["t,v", *(f"{time},300" for hour, time in enumerate(HOURS) if hour != 7)],
     "autumn.csv": ["t,v", *(f"2023-10-29T{hour:02d}:00,300" for hour in (0, 1, 2, 2, 3))],
     "spring.csv": ["t,v", *(f"2023-03-26T{hour:02d}:00,300" for hour in (0, 1, 2, 3))],
+    "short.csv": ["time,dry_bulb_deg_c,relative_humidity", *(f"{time},10,0.5" for time in HOURS[:5])],
     "matrix.csv": ["0.1,0.1", "0.1,x"],
     "weather.csv": [
         "time,dry_bulb_deg_c,relative_humidity",
@@ -184,6 +185,49 @@ IN_THE_SCENARIO = {
         "grid.demand_response.0.it_limit_w",
         "at least what idle servers draw",
     ),
+    "two prices of what is exported": (
+        "onsite: {export: allow, export_price_usd_per_j: 0.5 USD/kWh}\n" + tariff(),
+        "onsite.export_price_usd_per_j",
+        "leave out `onsite.export_price_usd_per_j`, or `grid.tariff`",
+    ),
+    "two prices of what is exported, without a tariff": (
+        "onsite: {export_price_usd_per_j: 0.5 USD/kWh}\ngrid: {export_price: {kind: constant, price_usd_per_j: 0}}",
+        "onsite.export_price_usd_per_j",
+        "or `grid.export_price`",
+    ),
+    "readings every nanosecond": (
+        "power: {telemetry_interval_s: 1.0e-9}",
+        "power.telemetry_interval_s",
+        "0 or at least 0.1 s",
+    ),
+    "a slip in a chain": ("power: {chain: frontie}", "power.chain", "did you mean 'frontier'?"),
+    "the carbon of an unknown accelerator": (
+        "embodied: {accelerator_kg: {A100: 164}}",
+        "embodied.accelerator_kg.A100",
+        "did you mean 'A100-40'?",
+    ),
+    "a lifetime in years without saying so": (
+        "embodied: {server_lifetime_s: 6}",
+        "embodied.server_lifetime_s",
+        ">= 1 d",
+    ),
+    "a slip in what an FMU answers": (
+        "cooling: {plant: fmu, fmu: {path: x.fmu, outputs: {compresor_w: p}}}",
+        "cooling.fmu.outputs.compresor_w",
+        "did you mean 'compressor_w'?",
+    ),
+    "a slip in what an FMU is told": (
+        "cooling: {plant: fmu, fmu: {path: x.fmu, inputs: {heat: q}}}",
+        "cooling.fmu.inputs.heat",
+        "did you mean 'heat_w'?",
+    ),
+    "tiers in kWh": (
+        tariff(
+            "{name: a, price_usd_per_j: 0.1 USD/kWh, tiers: [{above_j: 50, price_usd_per_j: 0.2 USD/kWh}]}"
+        ),
+        "grid.tariff.energy.0.tiers.0.above_j",
+        "kWh or MWh meant?",
+    ),
     "an event after the end": (
         "grid: {demand_response: [{start_s: 3 d, duration_s: 1 h, it_limit_w: 20 kW}]}",
         "grid.demand_response.0.start_s",
@@ -222,6 +266,11 @@ IN_FILES = {
         "weather: {kind: file, path: weather.csv}",
         "weather.csv",
         "missing -> expected a number, choose gaps: hold or gaps: interpolate",
+    ),
+    "weather shorter than the run": (
+        "weather: {kind: file, path: short.csv, beyond_end: refuse}",
+        "short.csv",
+        "data for the whole horizon_s of 2 d, a longer file, a shorter horizon_s, or beyond_end: repeat",
     ),
     "NaN in a series": (series("nan.csv"), "nan.csv", "gaps: interpolate"),
     "an hour left out": (series("gap.csv"), "gap.csv", "'v' at 2023-01-01T07:00:00+00:00: missing"),
@@ -317,6 +366,27 @@ def test_servers_in_kilowatts(dcsim: Dcsim, hall: Path, field: str, place: str) 
     assert f"hall.yaml:7: cluster.racks.0.servers.0.{place}" in result.stderr
     if place:
         assert "900 mW -> expected 5 W to 10 kW, a plain number is in W: kW or MW meant?" in result.stderr
+
+
+def test_decisions_without_end(dcsim: Dcsim, hall: Path) -> None:
+    policy = "policies: {cooling: {name: flow_by_load, parameters: {interval_s: 1}}}\n"
+    hall.write_text(HALL.replace("2 d", "32000 d") + policy, encoding="utf-8")
+    result = dcsim("check", hall)
+    assert result.exit_code == 2
+    place, said = (
+        f"hall.yaml:{LINE}: policies.cooling.parameters.interval_s: 1 s -> expected at least 276 s",
+        result.stderr,
+    )
+    assert place in said
+    assert "10,000,000 decisions are the most" in said
+
+
+def test_the_import_may_be_held_below_idle(dcsim: Dcsim, hall: Path) -> None:
+    """What servers draw beyond it, a battery gives."""
+    event = "grid: {demand_response: [{start_s: 1 h, duration_s: 1 h, import_limit_w: 2 kW}]}\n"
+    battery = "onsite: {battery: {capacity_j: 200 kWh}}\npolicies: {battery: demand_response}\n"
+    hall.write_text(HALL + event + battery, encoding="utf-8")
+    assert dcsim("check", hall).exit_code == 0
 
 
 def test_all_problems_at_once_in_the_order_of_their_lines(dcsim: Dcsim, hall: Path) -> None:

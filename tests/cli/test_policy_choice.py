@@ -96,3 +96,38 @@ def test_an_event_that_idle_servers_break_is_refused(dcsim, scenario_file):
     assert "grid.demand_response.0.it_limit_w: 300 W -> expected at least what idle servers draw" in " ".join(
         result.stderr.split()
     )
+
+
+@pytest.mark.parametrize(
+    ("option", "names", "message"),
+    [
+        (
+            "--battery",
+            ("battery_price", "idle,battery_price"),
+            "onsite.battery: nothing -> expected a battery",
+        ),
+        ("--placement", ("xint", "first_fit,xint"), "policies.placement: 'xint' -> expected a `room`"),
+    ],
+)
+def test_what_named_policies_need_is_told_before_anything_starts(
+    dcsim, scenario_file, tmp_path, option, names, message
+):
+    out = tmp_path / "out"
+    for command, name in zip(("run", "compare"), names, strict=True):
+        result = dcsim(command, scenario_file, option, name, "--out", out)
+        assert result.exit_code == 2, result.output
+        assert f"{scenario_file}: {message}" in result.stderr
+        assert "1 problem; nothing was run or written" in result.stderr
+        assert not out.exists()
+
+
+def test_named_policies_without_effect_are_warned_of_once(dcsim, scenario_file, tmp_path):
+    words = "warning: policies.energy: power_budget has no budget to keep"
+    alone = dcsim("run", scenario_file, "--energy", "power_budget")
+    assert alone.exit_code == 0, alone.stderr
+    assert alone.stderr.count(words) == 1
+    choice = ["--energy", "none,power_budget", "--placement", "first_fit,spread", "--seeds", "2"]
+    arms = dcsim("compare", scenario_file, *choice, "--executor", "inline", "--out", tmp_path / "study")
+    assert arms.exit_code == 0, arms.stderr
+    assert arms.stderr.count(words) == 1
+    assert arms.stderr.index(words) < arms.stderr.index("finished")

@@ -173,7 +173,6 @@ def test_names_are_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"inputs": {"heat": "heat_w"}}, r"cooling\.fmu\.inputs\.heat: 'heat' -> expected one of heat_w"),
         (
             {"outputs": {"pump_w": "pumps"}},
             r"cooling\.fmu\.outputs\.pump_w: 'pumps' -> expected a variable of the FMU",

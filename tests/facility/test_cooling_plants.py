@@ -272,6 +272,17 @@ def test_water_of_a_tower_is_the_same_asked_alone(weather: Outdoors, shares: lis
     assert np.all(alone >= weather.wet_bulb_deg_c)
 
 
+def test_a_towers_fan_slows_down_by_default_where_its_set_point_is_reached() -> None:
+    """At 40 % load in the tropics it comes within 3 K of the wet bulb; within 0 K no tower comes."""
+    warm = outdoors([30.0], [25.5])
+    fans = [
+        float(build_cooling_plant(CoolingSpec(tower=tower), PEAK_W).operate(load(0.4 * PEAK_W), warm).tower_fan_w[0])
+        for tower in ({"kind": "york", "follows_wet_bulb_k": 0.0}, {"kind": "york"})
+    ]  # fmt: skip
+    assert fans[0] == pytest.approx(0.0105 * PEAK_W, rel=0.3)
+    assert 0.0 < fans[1] < 0.7 * fans[0]
+
+
 def test_chilled_water_by_hand() -> None:
     """Wet bulb 20: condenser 24, condensing 29, chilled 12; Carnot 285.15/17 = 16.77, half 8.39."""
     plant = build_cooling_plant(CoolingSpec(), PEAK_W)

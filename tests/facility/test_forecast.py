@@ -49,8 +49,21 @@ MAKERS: dict[str, Callable[[StepSeries], Forecaster]] = {
         truth, ErrorPath(stream(2, "t"), 0.1, DAY), HOUR, DAY, 50.0
     ),
 }
-values = st.lists(st.integers(0, 500), min_size=HOURS, max_size=HOURS).map(
-    lambda drawn: np.array(drawn, dtype=np.float64)
+
+
+def hourly(seed: int, highest: int, changed: dict[int, int]) -> np.ndarray:
+    """Return whole numbers up to a highest, but for a few hours; few different ones make steps that change nothing."""
+    made = np.random.default_rng(seed).integers(0, highest, HOURS, endpoint=True).astype(np.float64)
+    made[list(changed)] = list(changed.values())
+    return made
+
+
+# To draw each hour would take longer than all the forecasts.
+values = st.builds(
+    hourly,
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([500, 1, 0]),
+    st.dictionaries(st.integers(0, HOURS - 1), st.integers(0, 500), max_size=5),
 )
 makers = st.sampled_from(sorted(MAKERS))
 instants = st.floats(0.0, (HOURS - 1) * HOUR)

@@ -139,14 +139,19 @@ def test_a_part_of_a_month_pays_a_part_of_its_charges() -> None:
 
 
 def test_tiers_are_filled_in_order_and_begin_anew_each_month() -> None:
-    """0.10 for the first 100 kWh of a month, 0.20 for the next 200, 0.50 above; 1 kW all the time."""
+    """0.10 for the first 100 kWh of a month, 0.20 for the next 200, 0.50 above; 1 kW all the time.
+
+    Of the 672 h of February 168 are in the run, a quarter: its tiers are of 25 and 50 kWh.
+    """
     tiers = [
         {"above_j": "100 kWh", "price_usd_per_j": "0.20 USD/kWh"},
         {"above_j": "300 kWh", "price_usd_per_j": "0.50 USD/kWh"},
     ]
     made = tariff(energy=[BASE | {"tiers": tiers}])
     assert flat(made, 1000.0, 31 * DAY).energy_usd == pytest.approx(10 + 40 + 444 * 0.5)
-    assert flat(made, 1000.0, 31 * DAY + 150 * HOUR).energy_usd == pytest.approx(10 + 40 + 222 + 10 + 10)
+    assert flat(made, 1000.0, 31 * DAY + 168 * HOUR).energy_usd == pytest.approx(
+        10 + 40 + 222 + 2.5 + 10 + 93 * 0.5
+    )
     # What one more kilowatt-hour costs once the month is under way.
     assert cents(made, 0) == [50]
     bill = flat(made, 1000.0, 31 * DAY)

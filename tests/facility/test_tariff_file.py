@@ -72,8 +72,9 @@ def test_a_rate_with_everything_by_hand(tmp_path: Path) -> None:
     power = np.full(96, 1000.0)
     power[26] = 20_000.0
     bill = grid.tariff.bill(power, np.zeros(96), edges)
-    assert bill.energy_usd == pytest.approx(36 * 0.06 + (12 + 9.5) * 0.25)
     share = 2 / 31
+    low = 100 * share
+    assert bill.energy_usd == pytest.approx(low * 0.06 + (36 - low) * 0.08 + (12 + 9.5) * 0.25)
     assert [(line.name, line.peak_w) for line in bill.demand_lines] == [
         ("demand 0", 20_000.0),
         ("demand of period 1", 20_000.0),
@@ -134,6 +135,12 @@ def test_ratchets_and_kva(tmp_path: Path) -> None:
         ),
         ({"energyweekendschedule": None}, "energyweekendschedule: nothing"),
         ({"flatdemandunit": "hp"}, "'hp' -> expected kW or kVA"),
+        ({"energyratestructure": [[{"rate": None}], [{"rate": 1}]]}, "0.rate: null -> expected a number"),
+        ({"energyratestructure": [[{"rate": 41}], [{"rate": 1}]]}, "41 USD/kWh -> expected 0.001 to 2"),
+        ({"energyratestructure": [[{"rate": 4e-5}], [{"rate": 1}]]}, "are these cents, or USD/MWh"),
+        ({"energyratestructure": [[{"rate": 1, "sell": 50}], [{"rate": 1}]]}, "0.sell: 50 USD/kWh"),
+        ({"demandratestructure": [[{"rate": 0}], [{"rate": 18500}]]}, "18500 USD/kW -> expected 0.02 to 200"),
+        ({"fixedchargefirstmeter": 1e308}, "at most 1e.09 USD a month"),
         ({"flatdemandmonths": [0] * 11}, "12 months"),
         ({"flatdemandmonths": [2] * 12}, "at least 3"),
         ({"fixedchargeunits": "$/fortnight"}, "fixedchargeunits"),
@@ -144,6 +151,14 @@ def test_ratchets_and_kva(tmp_path: Path) -> None:
 def test_what_cannot_be_used_is_refused(tmp_path: Path, change: dict[str, Any], message: str) -> None:
     with pytest.raises(SeriesError, match=message):
         read(tmp_path, FULL | change)
+
+
+def test_cents_are_suspected(tmp_path: Path) -> None:
+    notes = read(tmp_path, FULL | {"energyratestructure": [[{"rate": 10}], [{"rate": 0}]]}).notes
+    (note,) = [note for note in notes if "unusual" in note]
+    assert note.endswith(
+        "energyratestructure.0.0: 10 USD/kWh is unusual (usually 0.001 to 2); are these cents, or USD/MWh?"
+    )
 
 
 @pytest.mark.parametrize("text", ["{", "[NaN]", "3", "[]", '"x"'])

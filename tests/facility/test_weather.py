@@ -146,6 +146,22 @@ def test_values_in_the_wrong_unit_are_refused_with_the_likely_one(
         read(tmp_path, "w.csv")
 
 
+def test_a_file_that_ends_before_the_run_is_refused_or_said_to_repeat(tmp_path: Path) -> None:
+    rows = "".join(f"2023-01-01T{hour:02d}:00Z,10,0.5,1e5\n" for hour in range(5))
+    (tmp_path / "w.csv").write_text("time,dry_bulb_deg_c,relative_humidity,pressure_pa\n" + rows)
+    once = FileWeatherSpec(path="w.csv", beyond_end="refuse")
+    assert build_weather(once, NEW_YEAR, tmp_path, 5 * HOUR).notes == ()
+    with pytest.raises(
+        SeriesError, match=r"ends 5 h after the start .* -> expected data for the whole horizon_s of 6 h"
+    ):
+        build_weather(once, NEW_YEAR, tmp_path, 6 * HOUR)
+    again = FileWeatherSpec(path="w.csv", beyond_end="repeat")
+    assert build_weather(again, NEW_YEAR, tmp_path, 5 * HOUR).notes == ()
+    for horizon_s in (6 * HOUR, None):
+        (note,) = build_weather(again, NEW_YEAR, tmp_path, horizon_s).notes
+        assert note == "weather (w.csv): the file's 5 h repeat, without the seasons of a year"
+
+
 def open_meteo(**changes: object) -> dict[str, object]:
     return {
         "utc_offset_seconds": 7200,
@@ -162,7 +178,7 @@ def open_meteo(**changes: object) -> dict[str, object]:
 def test_open_meteo_times_are_local(tmp_path: Path) -> None:
     """02:00 at UTC + 2 h is midnight UTC."""
     (tmp_path / "w.json").write_text(json.dumps(open_meteo()))
-    weather = read(tmp_path, "w.json")
+    weather = read(tmp_path, "w.json", beyond_end="refuse")
     assert weather.at([0.0, HOUR]).dry_bulb_deg_c.tolist() == [1.5, 2.5]
     assert weather.at([0.0, HOUR]).relative_humidity.tolist() == [0.5, 0.6]
     assert weather.pressure_pa[0] == pytest.approx(standard_pressure_pa(111.0))

@@ -17,8 +17,9 @@ POLICIES: tuple[CoolingPolicy, ...] = (HighestSupply(), WeatherReset(), FlowByLo
 
 
 def hall(
-    power, rise=0.0, wet=15.0, *, supply=24.0, bounds=(18.0, 27.0), inlet=27.0, least_flow=0.4
+    power, rise=0.0, wet=15.0, *, supply=24.0, bounds=(18.0, 27.0), inlet=27.0, least_flow=0.4, more=None
 ) -> HallView:
+    """Return the view of a hall whose servers move as much of their air as the air movers; `more`: always all."""
     power = np.atleast_1d(np.asarray(power, float))
     full = np.full_like(power, 1.0)
     return HallView(
@@ -28,6 +29,7 @@ def hall(
         dry_bulb_deg_c=(wet + 5.0) * full,
         wet_bulb_deg_c=wet * full,
         hottest_rise_k=rise * full,
+        flow_rise_k=(rise if more is None else more) * full,
         supply_deg_c=supply,
         lowest_supply_deg_c=bounds[0],
         highest_supply_deg_c=bounds[1],
@@ -41,19 +43,29 @@ rows = st.lists(
 )
 
 
-@given(rows, st.floats(15.0, 24.0), st.floats(24.0, 35.0), st.floats(0.1, 1.0))
+@given(
+    rows=rows,
+    low=st.floats(15.0, 24.0),
+    high=st.floats(24.0, 35.0),
+    least_flow=st.floats(0.1, 1.0),
+    matched=st.booleans(),
+)
 def test_set_points_are_within_bounds_and_inlets_under_the_limit(
-    rows: list[tuple[float, float, float]], low: float, high: float, least_flow: float
+    rows: list[tuple[float, float, float]], low: float, high: float, least_flow: float, *, matched: bool
 ) -> None:
+    """Servers that move all their air breathe return air, up to 12 K over supply, for what the movers do not bring."""
     power, rise, wet = (np.array(column) for column in zip(*rows, strict=True))
-    view = hall(power, rise, wet, bounds=(low, high), inlet=32.0, least_flow=least_flow)
+    more = None if matched else 12.0 * power / PEAK_W
+    view = hall(power, rise, wet, bounds=(low, high), inlet=32.0, least_flow=least_flow, more=more)
     for policy in POLICIES:
         supply, flow = policy.set_points(view)
         assert supply.shape == flow.shape == power.shape
+        own = np.clip(power / PEAK_W, least_flow, 1.0)
+        flow = np.where(np.isnan(flow), own, flow)
         assert np.all((flow >= least_flow) & (flow <= 1.0)), policy.name
         if not isinstance(policy, FlowByLoad):  # its supply is the scenario's
             assert np.all(supply <= high), policy.name
-        inlet = supply + view.hottest_rise_k / flow
+        inlet = supply + rise + (1.0 / flow - 1.0) * (rise if matched else 12.0 * power / PEAK_W)
         # Where even the lowest supply, or full flow, is not enough, that is what is asked for.
         cannot = (supply <= low + 1e-9) | ((flow == 1.0) & isinstance(policy, FlowByLoad))
         assert np.all((inlet <= 32.0 + 1e-6) | cannot), policy.name
@@ -71,11 +83,22 @@ def test_row_by_row(rows: list[tuple[float, float, float]]) -> None:
 
 def test_highest_supply_by_hand() -> None:
     """At full flow 27 - 4; at half the load half the flow, and twice the rise that remains of 2 K."""
-    supply, flow = HighestSupply().set_points(hall([1e6, 5e5], np.array([4.0, 2.0])))
+    supply, flow = HighestSupply(margin_k=0.0).set_points(hall([1e6, 5e5], np.array([4.0, 2.0])))
     np.testing.assert_allclose(supply, [23.0, 23.0])
-    np.testing.assert_allclose(flow, [1.0, 0.5])
+    assert np.isnan(flow).all()  # the plant's own, which goes with every event
     cooler, _ = HighestSupply(margin_k=1.5).set_points(hall(1e6, 4.0))
     assert float(cooler[0]) == pytest.approx(21.5)
+
+
+def test_highest_supply_where_servers_move_all_their_air_by_hand() -> None:
+    """At half the flow what the movers do not bring adds 6 K: 27 - 2 - 6. With 10 K, 1 + (1 / f - 1) 10 = 9 at 18 degC."""
+    supply, flow = HighestSupply(margin_k=0.0).set_points(hall(5e5, 2.0, more=6.0))
+    assert float(supply[0]) == pytest.approx(19.0)
+    assert np.isnan(flow[0])
+    for policy in (HighestSupply(margin_k=0.0), WeatherReset(margin_k=0.0)):
+        supply, flow = policy.set_points(hall(5e5, 1.0, more=10.0))
+        assert float(supply[0]) == 18.0
+        assert float(flow[0]) == pytest.approx(1.0 / 1.8)
 
 
 def test_weather_reset_by_hand() -> None:
@@ -89,12 +112,16 @@ def test_weather_reset_by_hand() -> None:
 def test_flow_by_load_by_hand() -> None:
     supply, flow = FlowByLoad().set_points(hall([2e5, 7e5, 1e6, 2e5], np.array([0.0, 0.0, 0.0, 2.4])))
     np.testing.assert_allclose(supply, 24.0)
-    np.testing.assert_allclose(flow, [0.4, 0.7, 1.0, 0.8])  # 2.4 K / 0.8 is the 3 K between supply and limit
+    # 2.4 K / 0.8 is the 3 K between supply and limit; else the plant's own does.
+    np.testing.assert_allclose(flow, [np.nan, np.nan, np.nan, 0.8])
+    # 1 + (1 / f - 1) 6 = 3 at f = 0.75; and 4 K are too many at any flow.
+    _, flow = FlowByLoad().set_points(hall([5e5, 5e5], np.array([1.0, 4.0]), more=6.0))
+    np.testing.assert_allclose(flow, [0.75, 1.0])
 
 
 def test_least_power_meets_a_search_over_both_set_points() -> None:
     """Every pair of supply and flow that is allowed, on a grid; the plant written down once more."""
-    policy = LeastPower(flows=1_001)
+    policy = LeastPower(flows=1_001, margin_k=0.0)
     for power, rise, wet in ((1e6, 3.0, 20.0), (4e5, 1.5, 12.0), (6e5, 4.0, 25.0), (5e5, 0.0, 5.0)):
         view = hall(power, rise, wet, bounds=(15.0, 27.0))
         supply, flow = (float(values[0]) for values in policy.set_points(view))

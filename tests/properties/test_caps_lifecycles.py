@@ -190,7 +190,8 @@ def test_a_reserve_that_wants_to_be_asked_again_does_not_keep_the_run_open():
 
 def test_a_set_point_of_the_first_instant_holds_from_then_on_though_no_job_comes():
     cooling = {"envelope": "A1", "supply_temperature_deg_c": 20.0}
-    scenario = hall(1, room={}, cooling=cooling, policies={"cooling": "highest_supply"}, horizon_s=1000.0)
+    highest = {"name": "highest_supply", "parameters": {"margin_k": 0.0}}
+    scenario = hall(1, room={}, cooling=cooling, policies={"cooling": highest}, horizon_s=1000.0)
     series = run(scenario, job_table(submit_s=900.0, duration_s=5.0, accelerators=4)).series
     # With nobody else's exhaust in the air the inlet is as warm as servers may breathe.
     assert series["hottest_inlet_deg_c"][0] >= series["supply_temperature_deg_c"][0] > 30.0

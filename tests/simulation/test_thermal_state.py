@@ -238,9 +238,8 @@ def test_fans_that_would_heat_themselves_up_are_refused():
 
 def test_too_little_flow_is_refused_when_it_comes():
     steep = FANS | {"full_power_w": 600.0, "full_inlet_deg_c": 28.0}
-    inputs = prepare(
-        warm_hall(OPEN, racks=4, fans=steep), 0, Path(), jobs=job_table(submit_s=0.0, duration_s=9.0)
-    )
+    scenario = warm_hall(OPEN, racks=4, fans=steep, cooling={"least_flow": 0.9})
+    inputs = prepare(scenario, 0, Path(), jobs=job_table(submit_s=0.0, duration_s=9.0))
     heat = ClusterRun(inputs, lambda _now: None).heat  # type: ignore[arg-type,return-value]
     assert heat is not None
     with pytest.raises(SimulationError, match="of full flow"):

@@ -129,6 +129,28 @@ def test_no_doubts(cooling: dict[str, Any]) -> None:
     assert not list(cooling_doubts(scenario))
 
 
+@pytest.mark.parametrize(("plant", "policy", "doubted"), [
+    ("crac", "weather_reset", True),
+    ("crac", "least_power", True),
+    ("crac", "flow_by_load", False),
+    ("chilled_water", "weather_reset", False),
+])  # fmt: skip
+def test_policies_that_go_by_free_cooling(plant: str, policy: str, doubted: bool) -> None:  # noqa: FBT001
+    said = {"cooling": {"plant": plant}, "policies": {"cooling": policy}}
+    found = list(cooling_doubts(scenario_from_data({**copy.deepcopy(SMALL), **said})))
+    assert ["goes by the wet bulb" in line for line in found] == [True] * doubted
+
+
+def test_fans_and_hot_devices_need_a_room() -> None:
+    said = copy.deepcopy(SMALL)
+    server = said["cluster"]["racks"][0]["servers"][0]
+    server |= {"fans": {"power_w": 50.0, "full_power_w": 300.0}, "thermal": {"resistance_k_per_w": 0.1}}
+    fans, thermal = cooling_doubts(scenario_from_data(said))
+    assert fans.startswith("cluster.racks.0.servers.0.fans: has no effect without a room")
+    assert thermal.startswith("cluster.racks.0.servers.0.thermal: has no effect without a room")
+    assert not list(cooling_doubts(scenario_from_data({**said, "room": {}})))
+
+
 def test_an_fmu_is_a_file_of_the_scenario() -> None:
     about = {"plant": "fmu", "fmu": {"path": "unit/plant.fmu"}}
     scenario = scenario_from_data({**copy.deepcopy(SMALL), "cooling": about})

@@ -31,6 +31,8 @@ def test_what_cannot_work_is_told():
     events = (
         DemandResponseSpec(start_s=0.0, duration_s=60.0, it_limit_w=900.0),
         DemandResponseSpec(start_s=7200.0, duration_s=60.0, import_limit_w=5000.0),
+        # A battery or the sun carries the rest.
+        DemandResponseSpec(start_s=60.0, duration_s=60.0, import_limit_w=5.0),
     )
     found = list(demand_response_issues(events, idle_it_w=1000.0, horizon_s=3600.0))
     assert [issue.at for issue in found] == [(0, "it_limit_w"), (1, "start_s")]

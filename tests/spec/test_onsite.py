@@ -79,6 +79,7 @@ def test_plain_numbers_in_the_wrong_unit_are_doubted(
         ("solar", {"rated_power_w": "1 MWh"}, "onsite.solar.rated_power_w"),
         ("export", "sell", "onsite.export"),
         ("settlement_interval_s", "1 s", "onsite.settlement_interval_s"),
+        ("settlement_interval_s", "2 h", "onsite.settlement_interval_s"),
     ],
 )
 def test_a_problem_is_told_with_its_place(block: str, value: object, path: str) -> None:

@@ -82,6 +82,7 @@ def test_what_cannot_be_is_refused(changes: dict[str, Any], part: str) -> None:
     ],
 )
 def test_wrong_units_are_suspected(changed: Change, field: str, value: Any) -> None:
+    changed("room", {})
     (doubt,) = plausibility(scenario_from_data(changed(f"cluster.racks.0.servers.0.{field}", value)))
     assert field in doubt
 

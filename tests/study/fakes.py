@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from dcsim.results.run_result import RunResult
+from dcsim.results.stored_energy import stored_energy_note
 from dcsim.spec.scenario import Scenario
 from tests.results.synthetic import make_result
 
@@ -19,6 +22,24 @@ def simulate(scenario: Scenario, seed: int, *, base_dir: Path) -> RunResult:
     if placement in misfortune and seed == 1:
         misfortune[placement](base_dir)
     return make_result(seed, placement, energy, count=12, bins=6, name=scenario.name)
+
+
+def simulate_draining(scenario: Scenario, seed: int, *, base_dir: Path) -> RunResult:
+    """Return a made-up run whose battery ends 36 MJ (10 kWh) and 3.6 MJ a seed below its start, unless idle."""
+    result = simulate(scenario, seed, base_dir=base_dir)
+    if scenario.policies.battery.name == "idle":
+        return result
+    account = {**result.account, "energy_stored_change_j": -36e6 - 3.6e6 * seed, "energy_import_j": 360e6}
+    note = stored_energy_note(account)
+    assert note is not None
+    return replace(result, account=account, warnings=(*result.warnings, note))
+
+
+def wait_for_ever(_cell: object) -> NoReturn:
+    """Say which process this is, and do nothing more."""
+    print(os.getpid(), flush=True)
+    while True:
+        signal.pause()
 
 
 def simulate_by_leave(scenario: Scenario, seed: int, *, base_dir: Path, allow_fmu: bool = False) -> RunResult:

@@ -19,9 +19,10 @@ import pytest
 from dcsim.errors import MissingExtraError, PolicyError, ResultError, ScenarioError
 from dcsim.results.store import verify_run
 from dcsim.spec import LoadedScenario
+from dcsim.spec.onsite import BatterySpec, OnsiteSpec
 from dcsim.study import Progress, Study, compare, read_study
 from tests.results.synthetic import make_result, make_scenario
-from tests.study.fakes import simulate
+from tests.study.fakes import simulate, simulate_draining
 
 ROOT = Path(__file__).parents[2]
 StudyMaker = Callable[..., Study]
@@ -267,6 +268,63 @@ def test_several_orderings_are_told_apart(study: StudyMaker, tmp_path: Path) -> 
         (s["placement"], s["energy"], s["ordering"], s["seed"]) for s in summary
     ]
     assert {row["ordering"] for row in arms} == {"fifo", "shortest_first"}
+
+
+def test_policies_of_the_hall_are_told_apart(study: StudyMaker, tmp_path: Path) -> None:
+    study(coolings=["fixed", "weather_reset"], energies=["none"], placements=["first_fit"], seeds=[3, 4])
+    summary = list(csv.DictReader((tmp_path / "study" / "summary.csv").read_text().splitlines()))
+    assert list(summary[0]) == [*COLUMNS.split(","), "ordering", "cooling"]
+    assert [(row["cooling"], row["seed"]) for row in summary] == [
+        *(("fixed", "3"), ("fixed", "4")),
+        *(("weather_reset", "3"), ("weather_reset", "4")),
+    ]
+
+
+def test_batteries_that_end_emptier_are_told_arm_by_arm(loaded: LoadedScenario, tmp_path: Path) -> None:
+    onsite = OnsiteSpec(battery=BatterySpec(capacity_j=3.6e8))
+    done = compare(
+        loaded.scenario.model_copy(update={"onsite": onsite}),
+        placements=["first_fit"],
+        energies=["none"],
+        batteries=["idle", "peak_shaving"],
+        seeds=[0, 1, 2],
+        out=tmp_path / "study",
+        executor="inline",
+        simulate=simulate_draining,
+    )
+    (text,) = done.stored_energy
+    assert text == (
+        "battery under first_fit + none + peak_shaving: ended with 11 kWh less than it began with; "
+        "cost and carbon do not count that"
+    )  # the mean of 10, 11 and 12
+    assert done.cautions().count(text) == 1
+    assert not any(warning.startswith("battery") for warning in done.warnings)
+    assert read_study(done.path) == done
+    with (tmp_path / "study" / "summary.csv").open(encoding="utf-8") as file:
+        assert [row["battery"] for row in csv.DictReader(file)] == ["idle"] * 3 + ["peak_shaving"] * 3
+
+
+def test_old_runs_thrown_away_are_told_once(study: StudyMaker, tmp_path: Path) -> None:
+    study()
+    page, notes, told = tmp_path / "study" / "report.html", tmp_path / "study" / "notes.txt", list[str]()
+    page.write_text("of the old runs", encoding="utf-8")
+    notes.write_text("mine", encoding="utf-8")
+    study(warn=told.append)
+    assert (told, page.exists()) == ([], True)  # every run is kept
+    compare(
+        make_scenario(jobs=41),
+        placements=["first_fit", "spread"],
+        energies=["none"],
+        seeds=[0, 1, 2, 3],
+        out=tmp_path / "study",
+        executor="inline",
+        simulate=simulate,
+        warn=told.append,
+    )
+    assert len(told) == 1
+    assert told[0].startswith("6 finished runs are thrown away and made again")
+    assert not page.exists()
+    assert notes.read_text(encoding="utf-8") == "mine"
 
 
 def test_nan_is_written_as_nan(loaded: LoadedScenario, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from dcsim.policies.base import PlacementPolicy
 from dcsim.policies.placement import FirstFit
 from dcsim.policies.registry import known_policies, register
+from dcsim.simulation import simulate
 from dcsim.spec.scenario import Scenario
 from dcsim.study import Study, compare, replay
 from dcsim.study.user_policies import ensure_registered, source_hashes, user_policies
@@ -116,3 +117,22 @@ def test_a_users_policy_reaches_the_workers_and_counts_for_resuming(tmp_path: Pa
         module._REGISTRY["placement"].pop("users_own")
     assert "users_own" not in registry
     assert issubclass(Mine, PlacementPolicy)
+
+
+def test_a_battery_that_pays_with_its_first_charge_is_told() -> None:
+    onsite = {"battery": {"capacity_j": 1.8e8, "initial_charge": 0.9}}
+    policies = {**real_scenario().policies.model_dump(), "battery": {"name": "battery_solar"}}
+    scenario = Scenario.model_validate(
+        {**real_scenario().model_dump(), "onsite": onsite, "policies": policies}
+    )
+    drained = simulate(scenario, 0)
+    kwh = -drained.account["energy_stored_change_j"] / 3.6e6
+    assert 0.0 < kwh <= 0.9 * 50.0
+    (told,) = [text for text in drained.warnings if text.startswith("battery")]
+    assert (
+        told
+        == f"battery: ended with {kwh:.4g} kWh less than it began with; cost and carbon do not count that"
+    )
+    idle = {**policies, "battery": {"name": "idle"}}
+    kept = simulate(Scenario.model_validate({**scenario.model_dump(), "policies": idle}), 0)
+    assert not [text for text in kept.warnings if text.startswith("battery")]
