@@ -266,7 +266,8 @@ class Capping:
         left = math.fsum(attempts.work.steps_left(job) for job in attempts.running.values())
         # Jobs that stand still, on links that failed for good, do so under any cap. Once one goes on, it draws
         # power, and the policy is asked for that.
-        self._idle_asks = self._idle_asks + 1 if left == self._steps_left else 0
+        still = left == self._steps_left or self._engine.peek() == math.inf
+        self._idle_asks = self._idle_asks + 1 if still else 0
         self._steps_left = left
         if self._idle_asks <= _IDLE_ASKS:
             self._call(again_s)
@@ -280,6 +281,7 @@ class Capping:
         racks = self._racks
         none = np.full(len(self._budgets.rack_w), math.nan)
         kinds = [(capped.running, capped.kind) for capped in jobs]
+        speed_at, power_at = self._curves.seen(kinds)
         return PowerView(
             now_s=now_s,
             row=np.array([job.index for job in running], dtype=np.int64),
@@ -288,8 +290,8 @@ class Capping:
             floor_fraction=np.array([capped.kind.least / _STEPS for capped in jobs]),
             power_w=np.array([self._attempts.work.power_of(job) for job in running]),
             progress_fraction=np.array([self._attempts.work.progress_of(job) for job in running]),
-            speed_at=lambda caps: self._curves.speeds(kinds, caps),
-            power_at=lambda caps: self._curves.powers_w(kinds, caps),
+            speed_at=speed_at,
+            power_at=power_at,
             rack=np.array([self._rack[job.placement[0][0]] for job in running], dtype=np.int64),
             it_power_w=self._attempts.it_power_w,
             budget_w=budget_w,

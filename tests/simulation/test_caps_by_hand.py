@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from dcsim.errors import DeadlockError
 from dcsim.facility.cap_curve import response
 from dcsim.policies import Decision
 from dcsim.simulation.inputs import prepare
 from dcsim.simulation.kinds import LogKind
 from dcsim.workload.jobs import job_table
 from tests.simulation.deciders import Recapping, Told, in_order, preemption, under
+from tests.simulation.exchanging import costs, events, gang, net
 from tests.simulation.halls import DEVICE_IDLE_W, DEVICE_PEAK_W, IDLE_W, PEAK_W, hall, run
 
 BUSY_W, CORES_W = 4 * (DEVICE_PEAK_W - DEVICE_IDLE_W), PEAK_W - IDLE_W
@@ -114,6 +116,31 @@ def test_a_change_between_two_looks_is_seen_at_the_next_though_nothing_else_happ
     assert [(time_s, job) for time_s, job, _ in caps_of(result)] == [(60.0, 0), (120.0, 1)]
 
 
+@pytest.mark.parametrize(
+    ("submit_s", "interval_s", "tick"),
+    [(19_660.25, 0.1, 196_603), (144_176.5, 1.1, 131_070), (50.05, 0.7, 72)],
+)
+def test_intervals_that_no_float_meets_are_kept_to(submit_s, interval_s, tick):
+    scenario = hall(1, power={"telemetry_interval_s": interval_s})
+    policy = Recapping(lambda _now_s: (0.7, math.inf))
+    result = run(scenario, four(100.0, submit_s), policies=under("fifo", policy))
+    assert caps_of(result) == [(tick * interval_s, 0, 0.7)]
+
+
+@pytest.mark.parametrize("traffic", ["fluid", "steps"])
+@pytest.mark.parametrize("energy", ["straggler_scaling", "carbon_cap", "price_cap"])
+def test_who_asks_for_caps_again_and_again_keeps_no_run_open_that_stands_still(traffic, energy):
+    hourly = [(100 + hour) / 3.6e9 for hour in range(24)]
+    grid = {
+        "carbon": {"kind": "daily", "intensity_kg_per_j": hourly},
+        "price": {"kind": "daily", "price_usd_per_j": hourly},
+    }
+    network = net(traffic=traffic, events=events((5.5, "server 1 up", "fail")))
+    scenario = hall(2, network=network, grid=grid, policies={"energy": energy})
+    with pytest.raises(DeadlockError, match="job job-0 stands still on its servers"):
+        run(scenario, gang(), profiles=costs())
+
+
 def test_a_policy_sees_the_powers_of_now_and_of_any_cap():
     speed, busy_w = capped_to(0.6)
     policy = Recapping(at([100.0], [0.6]))
@@ -148,7 +175,9 @@ def test_energy_of_a_throttled_job_by_hand():
     hot_s = 40.0 * math.log((91.5 - 31.5) / (91.5 - 80.0))
     end_s = hot_s + (70.0 - hot_s) / speed  # over before it is cool again
     result = run(hot_hall(1), four(70.0))
-    assert caps_of(result) == [(pytest.approx(hot_s, rel=1e-9), 0, 0.5)]
+    [(capped_s, row, cap)] = caps_of(result)
+    assert (row, cap) == (0, 0.5)
+    assert capped_s == pytest.approx(hot_s, rel=1e-9)
     assert result.jobs["end_s"][0] == pytest.approx(end_s, rel=1e-9)
     above_j = hot_s * (BUSY_W + CORES_W) + (end_s - hot_s) * (busy_w + CORES_W)
     assert result.jobs["energy_j"][0] == pytest.approx(above_j, rel=1e-9)

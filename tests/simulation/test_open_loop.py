@@ -232,7 +232,7 @@ def digest(result):
 def test_under_every_policy_a_run_with_guards_has_the_bytes_of_one_without(kind, name):
     # Guards are for the event loop, so this compares the two wherever the open loop may be tried.
     choice = {"ordering": "fifo", "placement": "best_fit", "energy": "none"} | {kind: name}
-    room = {"room": {}} if getattr(known_policies(kind)[name], "knows_heat", False) else {}
+    room: dict[str, Any] = {"room": {}} if getattr(known_policies(kind)[name], "knows_heat", False) else {}
     scenario = hall(2, 8, racks=2, policies=choice, preemption={"enforce_time_limits": False}, **room)
     jobs = long_line()
     assert digest(simulate(scenario, jobs=jobs)) == digest(simulate(scenario, jobs=jobs, guards=True))

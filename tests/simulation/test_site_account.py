@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from dcsim.workload.jobs import job_table
 from tests.simulation.halls import hall
 
 HOUR = 3_600.0
-BARE = {
+BARE: dict[str, Any] = {
     "power": {"stages": []},
     "cooling": {"plant": "crac", "fan_fraction": 0.0, "supply_temperature_deg_c": 20.0},
 }
