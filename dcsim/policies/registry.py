@@ -154,8 +154,8 @@ def known_policies(kind: str) -> Mapping[str, PolicyClass]:
 
     Kinds are "ordering", "placement", "energy", "cooling", "battery" and, for fleets, "routing".
 
-    >>> sorted(known_policies("placement"))[:4]
-    ['best_fit', 'best_fit_vector', 'consolidated', 'coolest_inlet']
+    >>> sorted(known_policies("placement"))[:3]
+    ['awake_first', 'best_fit', 'best_fit_vector']
     """
     return MappingProxyType(_REGISTRY[kind])
 
