@@ -1,4 +1,4 @@
-"""Cooling physics: coefficients of performance, economiser, tower water, fans, hall (pure functions)."""
+"""Cooling physics: coefficients of performance, economiser, tower water (pure functions)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,6 @@ __all__ = [
     "chiller_cop",
     "crac_cop",
     "economiser_fraction",
-    "fan_power_fraction",
-    "rc_mean",
-    "rc_seconds_above",
-    "rc_step",
     "tower_water_l_per_j",
 ]
 
@@ -101,72 +97,3 @@ def tower_water_l_per_j(cycles_of_concentration: float) -> float:
     1.85
     """
     return EVAPORATION_L_PER_J * (1.0 + 1.0 / (cycles_of_concentration - 1.0))
-
-
-def fan_power_fraction(load: npt.ArrayLike) -> Floats:
-    """Return fan power over its power at full flow, for IT power over its peak (`load`).
-
-    Flow follows the load down to `FLOW_FLOOR`; power goes with the cube of flow (fan affinity laws).
-
-    >>> fan_power_fraction([0.0, 0.5, 1.0]).round(6).tolist()
-    [0.064, 0.125, 1.0]
-    """
-    flow = np.maximum(np.asarray(load, dtype=np.float64), FLOW_FLOOR)
-    return np.asarray(flow * flow * flow, dtype=np.float64)
-
-
-def rc_step(
-    start: npt.ArrayLike, target: npt.ArrayLike, duration_s: npt.ArrayLike, time_constant_s: float
-) -> Floats:
-    """Return x(duration) of dx/dt = (target - x) / time_constant, x(0) = start, exactly.
-
-    >>> round(float(rc_step(0.0, 1.0, 900.0, 900.0)), 6)
-    0.632121
-    """
-    begin, limit = np.asarray(start, dtype=np.float64), np.asarray(target, dtype=np.float64)
-    return np.asarray(
-        limit + (begin - limit) * np.exp(np.negative(duration_s) / time_constant_s), dtype=np.float64
-    )
-
-
-def rc_mean(
-    start: npt.ArrayLike, target: npt.ArrayLike, duration_s: npt.ArrayLike, time_constant_s: float
-) -> Floats:
-    """Return the exact time mean of the same x over [0, duration]; `start` where the duration is 0.
-
-    >>> round(float(rc_mean(0.0, 1.0, 900.0, 900.0)), 6)
-    0.367879
-    """
-    begin, limit = np.asarray(start, dtype=np.float64), np.asarray(target, dtype=np.float64)
-    ratio = np.asarray(duration_s, dtype=np.float64) / time_constant_s
-    weight = np.where(ratio > 0.0, -np.expm1(-ratio) / np.where(ratio > 0.0, ratio, 1.0), 1.0)
-    return np.asarray(limit + (begin - limit) * weight, dtype=np.float64)
-
-
-def rc_seconds_above(
-    start: npt.ArrayLike,
-    target: npt.ArrayLike,
-    duration_s: npt.ArrayLike,
-    time_constant_s: float,
-    limit: float,
-) -> Floats:
-    """Return for how much of [0, duration] the same x is above `limit`, s, exactly.
-
-    x crosses the limit at most once, at tau ln((start - target) / (limit - target)).
-
-    >>> round(float(rc_seconds_above(0.0, 2.0, 900.0, 900.0, 1.0)), 3)
-    276.168
-    """
-    begin, goal, span = np.broadcast_arrays(
-        np.asarray(start, dtype=np.float64),
-        np.asarray(target, dtype=np.float64),
-        np.asarray(duration_s, np.float64),
-    )
-    crosses = (begin > limit) != (goal > limit)
-    ratio = np.where(
-        crosses & (goal != limit), (begin - goal) / np.where(goal != limit, limit - goal, 1.0), 1.0
-    )
-    never = crosses & (goal == limit)
-    crossing_s = np.where(never, span, np.minimum(time_constant_s * np.log(np.maximum(ratio, 1.0)), span))
-    falling = np.where(crosses, crossing_s, span)
-    return np.where(begin > limit, falling, np.where(crosses, span - crossing_s, 0.0))

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcsim.errors import GuardError
-from dcsim.facility.cooling import rc_step
 from dcsim.facility.cooling_plant import PlantLoad
 from dcsim.facility.meter import Meter, MeterResult
 from dcsim.facility.power import chain_input_w, chain_losses_w
@@ -257,6 +256,11 @@ def test_energy_and_heat_balance_on_every_facility(
     assert result.peak_facility_w * end_s >= result.energy_facility_j * (1 - 1e-9)
     parts_j = result.energy_it_j + result.energy_cooling_j + result.energy_loss_j + result.energy_auxiliary_j
     assert result.energy_facility_j == pytest.approx(parts_j, rel=1e-9)
+
+
+def rc_step(start: float, target: float, seconds: Floats, tau_s: float) -> Floats:
+    """x(seconds) of dx/dt = (target - x) / tau, x(0) = start."""
+    return np.asarray(target + (start - target) * np.exp(-np.asarray(seconds) / tau_s))
 
 
 def by_quadrature(facility: Meter, times: Floats, power: Floats, end_s: float) -> dict[str, float]:
