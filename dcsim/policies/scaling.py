@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import ClassVar
 
@@ -11,15 +10,15 @@ import numpy.typing as npt
 
 from dcsim.errors import PolicyError
 from dcsim.policies.active import ActiveJobs, Decision
-from dcsim.policies.base import DecidingPolicy, EnergyPolicy
-from dcsim.policies.views import GridView, JobsView
+from dcsim.policies.suspending import Suspending
+from dcsim.policies.views import JobsView
 
 __all__ = ["Scaling"]
 
 Ints = npt.NDArray[np.int64]
 
 
-class Scaling(DecidingPolicy):
+class Scaling(Suspending):
     """What an ordering policy decides, at the widths that an energy policy says, as far as there is room.
 
     A job that is to be wider than there is room for gets what is free, at least its least width; one that
@@ -27,21 +26,6 @@ class Scaling(DecidingPolicy):
     """
 
     name: ClassVar[str] = "scaling"
-    optimises: ClassVar[str] = "what its two policies do"
-    source: ClassVar[str] = "-"
-    knows_progress: ClassVar[bool] = True
-    in_line: ClassVar[bool] = False
-
-    def __init__(
-        self, policy: DecidingPolicy, energy: EnergyPolicy, grid: Callable[[float], GridView]
-    ) -> None:
-        """Take both policies, and what gives the forecast at an instant."""
-        super().__init__(skip=policy.skip)
-        self._policy = policy
-        self._energy = energy
-        self._grid = grid
-        self.round_s = policy.round_s
-        self.service_thresholds_accelerator_s = policy.service_thresholds_accelerator_s
 
     def decide(self, jobs: JobsView, active: ActiveJobs) -> Decision:
         """Return the decision at other widths, to be asked again when one of them changes.
