@@ -220,7 +220,7 @@ def spread_warnings(reports: Sequence[WorkerReport], max_spread: float) -> list[
         f"split-half spread {point.split_half_spread:.0%}"
         for report in reports
         for point in report.measured_points()
-        if point.split_half_spread > max_spread
+        if (point.split_half_spread or 0.0) > max_spread
     ]
 
 
@@ -265,8 +265,8 @@ def build_profile(
         device=settings.device,
         parameters=first.parameters,
         optimizer=chosen.optimizer,
-        flops_per_sample=largest.flops_per_device / largest.batch_per_device,
-        bytes_accessed_per_sample=largest.bytes_accessed_per_device / largest.batch_per_device,
+        flops_per_sample=(largest.flops_per_device or 0.0) / largest.batch_per_device,
+        bytes_accessed_per_sample=(largest.bytes_accessed_per_device or 0.0) / largest.batch_per_device,
         input_bytes_per_sample=first.sample_bytes,
         checkpoint_bytes=first.checkpoint_bytes,
         dataset_bytes=first.dataset_bytes,

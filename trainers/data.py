@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import io
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ import numpy.typing as npt
 
 from dcsim.errors import MissingExtraError
 
-__all__ = ["Array", "Dataset", "batches", "digits_data", "linear_data", "text_data"]
+__all__ = ["Array", "Augment", "Dataset", "batches", "digits_data", "linear_data", "text_data"]
 
 Array = npt.NDArray[Any]
+Augment = Callable[[np.random.Generator, Array], Array]
+"""From samples (B x ...) to changed ones of the same shape and type."""
 
 SEQUENCE_LENGTH = 64
 _HELD_OUT = 0.1
@@ -114,19 +117,37 @@ def _split(name: str, licence: str, x: Array, y: Array, seed: int) -> Dataset:
     return Dataset(name, licence, x[train], y[train], x[test], y[test])
 
 
-def batches(dataset: Dataset, batch: int, seed: int) -> Iterator[tuple[Array, Array]]:
+def batches(
+    dataset: Dataset, batch: int, seed: int, *, first: int = 0, augment: Augment | None = None
+) -> Iterator[tuple[Array, Array]]:
     """Yield training batches of `batch` samples for ever, reshuffled every epoch.
 
-    A batch larger than the data set repeats samples.
+    Batch number k depends on (seed, batch, k) alone, so that a resumed run goes on with what it would have seen.
+
+    Args:
+        dataset: where samples come from; a batch larger than it repeats samples.
+        batch: samples.
+        seed: of the order and of the augmentation.
+        first: number of the first batch to yield.
+        augment: applied to the inputs.
 
     >>> x_BxI, y_B = next(batches(linear_data(0), 32, seed=1))
     >>> x_BxI.shape, y_B.shape
     ((32, 10), (32,))
     """
-    draws = np.random.default_rng([seed, batch])
-    order_N = np.empty(0, dtype=np.int64)
-    while True:
-        while len(order_N) < batch:
-            order_N = np.concatenate([order_N, draws.permutation(len(dataset.train_x))])
-        chosen_B, order_N = order_N[:batch], order_N[batch:]
-        yield dataset.train_x[chosen_B], dataset.train_y[chosen_B]
+    size = len(dataset.train_x)
+    orders: dict[int, Array] = {}
+    for number in itertools.count(first):
+        places_B = np.arange(number * batch, (number + 1) * batch)
+        epochs = range(int(places_B[0] // size), int(places_B[-1] // size) + 1)
+        orders = {
+            epoch: orders[epoch]
+            if epoch in orders
+            else np.random.default_rng([seed, batch, epoch]).permutation(size)
+            for epoch in epochs
+        }
+        chosen_B = np.concatenate([orders[epoch] for epoch in epochs])[places_B - epochs[0] * size]
+        x = dataset.train_x[chosen_B]
+        if augment is not None:
+            x = augment(np.random.default_rng([seed, batch, 1 << 32, number]), x)
+        yield x, dataset.train_y[chosen_B]

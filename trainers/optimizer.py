@@ -1,16 +1,28 @@
-"""Optax update rules, by name."""
+"""Optax update rules with their schedules, from a recipe."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 import optax
 
-__all__ = ["OPTIMIZERS"]
+from trainers.recipe import Recipe
 
-OPTIMIZERS: Mapping[str, Callable[[], optax.GradientTransformation]] = {
-    "sgd": lambda: optax.sgd(0.05),
-    "adam": lambda: optax.adam(1e-3),
-    "adamw": lambda: optax.adamw(3e-3, weight_decay=0.01),
-}
-"""Plain gradient descent; Adam (Kingma and Ba 2015); AdamW (Loshchilov and Hutter 2019)."""
+__all__ = ["transformation"]
+
+
+def transformation(recipe: Recipe, steps: int = 0) -> optax.GradientTransformation:
+    """Return the update rule of a recipe.
+
+    Plain gradient descent; with momentum (Polyak 1964); Adam (Kingma and Ba 2015); AdamW (Loshchilov and Hutter 2019).
+
+    Args:
+        recipe: rule, rate, schedule, decay, clipping.
+        steps: updates that the schedule is stretched over; 0: the rate stays constant after the warm-up.
+    """
+    rate = recipe.learning_rate
+    rules = {
+        "sgd": lambda: optax.sgd(rate),
+        "momentum": lambda: optax.sgd(rate, momentum=recipe.momentum),
+        "adam": lambda: optax.adam(rate),
+        "adamw": lambda: optax.adamw(rate, weight_decay=recipe.weight_decay),
+    }
+    return rules[recipe.optimizer]()

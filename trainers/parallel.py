@@ -14,11 +14,11 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from trainers.data import Array
 from trainers.registry import State, Task
+from trainers.step import loss_and_gradients, updated
 
 __all__ = ["MODES", "Mode", "Parallel", "parallelise"]
 
@@ -61,11 +61,6 @@ def parallelise(task: Task, mode: Mode, devices: int) -> Parallel:
     raise ValueError(f"mode {mode!r} -> expected one of {', '.join(MODES)}")
 
 
-def _update(task: Task, state: State, gradients: Any) -> State:  # noqa: ANN401 - a pytree
-    updates, opt_state = task.optimizer.update(gradients, state.opt_state, state.params)
-    return State(optax.apply_updates(state.params, updates), opt_state)
-
-
 def _sharded_jit(task: Task, devices: int) -> Parallel:
     """Replicate the state over a one-axis mesh and split the batch along it."""
     mesh = Mesh(np.array(jax.devices()[:devices]), (AXIS,))
@@ -73,8 +68,8 @@ def _sharded_jit(task: Task, devices: int) -> Parallel:
     split = NamedSharding(mesh, PartitionSpec(AXIS))
 
     def step(state: State, x: jax.Array, y: jax.Array) -> tuple[State, jax.Array]:
-        loss, gradients = jax.value_and_grad(task.loss_of)(state.params, x, y)
-        return _update(task, state, gradients), loss
+        loss, gradients = loss_and_gradients(task, state, x, y)
+        return updated(task, state, gradients), loss
 
     return Parallel(
         mode="jit",
@@ -97,9 +92,9 @@ def _pmap(task: Task, devices: int) -> Parallel:
     split = NamedSharding(mesh, PartitionSpec(AXIS))
 
     def step(state: State, x: jax.Array, y: jax.Array) -> tuple[State, jax.Array]:
-        loss, gradients = jax.value_and_grad(task.loss_of)(state.params, x, y)
+        loss, gradients = loss_and_gradients(task, state, x, y, replica=jax.lax.axis_index(AXIS))
         loss, gradients = jax.lax.pmean((loss, gradients), AXIS)
-        return _update(task, state, gradients), loss
+        return updated(task, state, gradients), loss
 
     def place_state(state: State) -> State:
         copies = jax.tree.map(lambda leaf: np.stack([np.asarray(leaf)] * devices), state)

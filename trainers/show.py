@@ -26,12 +26,21 @@ def describe(profile: CostProfile) -> str:
         "mode  devices  batch   step ms      p10      p90   CPU ms  spread  compile s",
     ]
     lines += [
-        f"{point.mode:<5} {point.devices:7d} {point.batch_per_device:6d} {point.step_time_s * 1e3:9.3f}"
-        f"{point.step_time_low_s * 1e3:9.3f}{point.step_time_high_s * 1e3:9.3f}"
-        f"{point.cpu_time_per_step_s * 1e3:9.3f}{point.split_half_spread:8.1%}{point.compile_time_s:11.2f}"
+        f"{point.mode:<5} {point.devices:7d} {point.batch_per_device:6d} {_ms(point.step_time_s)}"
+        f"{_ms(point.step_time_low_s)}{_ms(point.step_time_high_s)}{_ms(point.cpu_time_per_step_s)}"
+        f"{_cell(point.split_half_spread, '8.1%')}{_cell(point.compile_time_s, '11.2f')}"
         for point in profile.points
     ]
     return "\n".join(lines)
+
+
+def _ms(time_s: float | None) -> str:
+    return _cell(None if time_s is None else time_s * 1e3, "9.3f")
+
+
+def _cell(value: float | None, form: str) -> str:
+    """Return a number in a form such as 9.3f, or as wide a dash where it is not known."""
+    return f"{'-':>{int(form.split('.', maxsplit=1)[0])}}" if value is None else f"{value:{form}}"
 
 
 def _formula(fit: StepTimeFit) -> str:

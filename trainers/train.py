@@ -52,7 +52,7 @@ def train(
     """
     parallel = parallelise(task, mode, devices)
     state = parallel.place_state(initial_state(task, dataset, seed))
-    source = batches(dataset, batch * devices, seed)
+    source = batches(dataset, batch * devices, seed, augment=task.card.augment)
     losses: list[float] = []
     for number in range(steps):
         state, loss = parallel.step(state, *parallel.place_batch(next(source)))

@@ -94,8 +94,8 @@ def _compare(profile: CostProfile, points: Sequence[MeasuredPoint]) -> list[Comp
             batch_per_device=point.batch_per_device,
             predicted_s=coefficients.predict_s(point.devices, point.batch_per_device),
             measured_s=point.step_time_s,
-            measured_low_s=point.step_time_low_s,
-            measured_high_s=point.step_time_high_s,
+            measured_low_s=point.step_time_low_s or point.step_time_s,
+            measured_high_s=point.step_time_high_s or point.step_time_s,
         )
         for point in points
     ]

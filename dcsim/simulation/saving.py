@@ -83,7 +83,7 @@ class Saving:
         if self._spec is None or not isinstance(costs, LoadedProfile):
             return 0
         made = costs.profile
-        return checkpoint_bytes(made.parameters, made.checkpoint_bytes, self._spec.bytes_per_parameter)
+        return checkpoint_bytes(made.parameters or 0, made.checkpoint_bytes, self._spec.bytes_per_parameter)
 
     def size_bytes(self, job: int) -> int:
         """Return the size of a job's checkpoint; 0: it takes a time that the scenario gives, not bytes."""

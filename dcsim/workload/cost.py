@@ -160,7 +160,10 @@ def _sample_s(profile: CostProfile, accelerator: Accelerator, efficiency: float)
     The compiler counts every access of an operation as bytes; on a CPU nearly all of them hit the
     caches, so there the memory roof says nothing and only the compute roof is used.
     """
-    flops, memory_bytes = profile.flops_per_sample, profile.bytes_accessed_per_sample
+    if profile.flops_per_sample is None:
+        expected = f"jobs on {profile.device} only, or a profile that was measured by the trainers"
+        raise ProfileError([Problem(profile.name, None, "flops_per_sample", "not known", expected)])
+    flops, memory_bytes = profile.flops_per_sample, profile.bytes_accessed_per_sample or 0.0
     if accelerator.kind == "cpu":
         memory_bytes = 0.0
     return roofline_s(flops, memory_bytes, accelerator, profile.precision, efficiency)
@@ -206,7 +209,7 @@ def _device(profile: CostProfile) -> Accelerator:
 def _efficiency_problems(profile: CostProfile, measured_on: Accelerator) -> Iterator[Problem]:
     """Yield points whose samples would need more than the device's peak FLOP rate."""
     for i, point in enumerate(profile.points):
-        flops = point.flops_per_device or profile.flops_per_sample * point.batch_per_device
+        flops = point.flops_per_device or (profile.flops_per_sample or 0.0) * point.batch_per_device
         ideal_s = roofline_s(flops, 0.0, measured_on, profile.precision, 1.0)
         if ideal_s > point.step_time_s:
             utilisation = ideal_s / point.step_time_s

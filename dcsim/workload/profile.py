@@ -1,6 +1,8 @@
-"""The cost profile: what one training job costs, measured by a real run (versioned JSON).
+"""The cost profile: what one training job costs, and how that was found (versioned JSON).
 
-Written by `trainers`, read by the simulator. No JAX here.
+Written by `trainers`, read by the simulator. No JAX here. `CostProfile.origin` says whether a profile was measured by
+a real run, only compiled, predicted from an architecture, or taken over from somebody's table; what such a source does
+not say is None, never 0. Parts that say nothing are left out of the file, so that profiles keep their bytes and hash.
 """
 
 from __future__ import annotations
@@ -20,17 +22,34 @@ from dcsim.workload.collectives import Collective
 
 __all__ = [
     "PROFILE_VERSION",
+    "CollectiveKind",
     "CollectiveTraffic",
     "CostProfile",
     "DimensionTraffic",
     "EnergyMeasurement",
     "HeldOutPoint",
     "MeasuredPoint",
+    "Mode",
+    "OperatorCost",
+    "OperatorKind",
+    "Origin",
+    "PredictedStep",
     "Provenance",
+    "StartUp",
     "StepTimeFit",
+    "StepTimeKnot",
+    "StepTimeSurface",
 ]
 
 PROFILE_VERSION = 1
+
+Mode = Literal["pmap", "jit", "shard_map", "fsdp", "tensor", "pipeline"]
+"""How devices share a step: copies with averaged gradients (the first three), sharded state, sharded layers, stages."""
+Origin = Literal["measured", "compiled", "predicted", "imported"]
+"""How the step times came about; only `measured` ones were timed by the trainers themselves."""
+OperatorKind = Literal[
+    "matmul", "convolution", "elementwise", "reduction", "data_movement", "gather_scatter", "collective", "other"
+]
 
 
 class _Part(BaseModel):
@@ -38,28 +57,28 @@ class _Part(BaseModel):
 
 
 class MeasuredPoint(_Part):
-    """Step times of one configuration, warm-up passes left out."""
+    """Step times of one configuration, warm-up passes left out; None: the source does not say."""
 
     devices: int = Field(ge=1)
     batch_per_device: int = Field(ge=1)
-    mode: Literal["pmap", "jit"]
-    steps: int = Field(ge=1)
+    mode: Mode
+    steps: int | None = Field(ge=1)
     """Timed steps."""
     step_time_s: float = Field(gt=0)
     """Median."""
-    step_time_low_s: float = Field(gt=0)
+    step_time_low_s: float | None = Field(gt=0)
     """10th percentile."""
-    step_time_high_s: float = Field(gt=0)
+    step_time_high_s: float | None = Field(gt=0)
     """90th percentile."""
-    cpu_time_per_step_s: float = Field(ge=0)
-    split_half_spread: float = Field(ge=0)
+    cpu_time_per_step_s: float | None = Field(ge=0)
+    split_half_spread: float | None = Field(ge=0)
     """|median of first half - median of second half| / median: noise of the host."""
-    compile_time_s: float = Field(ge=0)
-    flops_per_device: float = Field(ge=0)
+    compile_time_s: float | None = Field(ge=0)
+    flops_per_device: float | None = Field(ge=0)
     """Of one compiled step."""
-    bytes_accessed_per_device: float = Field(ge=0)
-    temporary_bytes: float = Field(ge=0)
-    argument_bytes: float = Field(ge=0)
+    bytes_accessed_per_device: float | None = Field(ge=0)
+    temporary_bytes: float | None = Field(ge=0)
+    argument_bytes: float | None = Field(ge=0)
 
 
 class DimensionTraffic(_Part):
@@ -82,6 +101,18 @@ class DimensionTraffic(_Part):
     """Part of the time of computing behind which these may hide."""
 
 
+class CollectiveKind(_Part):
+    """All collectives of one kind in the compiled step of one configuration."""
+
+    kind: Collective
+    devices: int = Field(ge=1)
+    mode: Mode
+    count: int = Field(ge=1)
+    """Calls in a step, those in loops once a turn."""
+    size_bytes: float = Field(ge=0)
+    """Of their results on one device, summed [B]."""
+
+
 class CollectiveTraffic(_Part):
     """What the compiled step's HLO moves between devices."""
 
@@ -92,6 +123,8 @@ class CollectiveTraffic(_Part):
     """Part of the time of computing behind which the all-reduces may hide; 0: all of them are waited for."""
     parallel: tuple[DimensionTraffic, ...] = ()
     """What other kinds of parallelism add where a job uses them; each (dimension, collective) once."""
+    compiled: tuple[CollectiveKind, ...] = ()
+    """What the compiler put into the steps that were looked at; for the reader, the simulator does not use it."""
 
     @field_validator("parallel")
     @classmethod
@@ -106,8 +139,23 @@ class CollectiveTraffic(_Part):
     def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what says nothing, so that a profile without it keeps its bytes and its hash."""
         record: dict[str, Any] = handler(self)
-        silent = {"overlap_fraction": not self.overlap_fraction, "parallel": not self.parallel}
+        silent = {
+            "overlap_fraction": not self.overlap_fraction,
+            "parallel": not self.parallel,
+            "compiled": not self.compiled,
+        }
         return {name: value for name, value in record.items() if not silent.get(name, False)}
+
+
+class OperatorCost(_Part):
+    """What all operators of one kind cost one sample, in the compiled step of the largest batch on one device."""
+
+    kind: OperatorKind
+    flops_per_sample: float = Field(ge=0)
+    bytes_per_sample: float = Field(ge=0)
+    """Operands read and results written [B]."""
+    efficiency: float | None = Field(default=None, gt=0, le=1)
+    """Part of the roofline that this kind reaches on `CostProfile.device`, learnt from measured steps; None: not known."""
 
 
 class StepTimeFit(_Part):
@@ -116,7 +164,7 @@ class StepTimeFit(_Part):
     overhead_s: float = Field(ge=0)
     per_sample_s: float = Field(ge=0)
     per_device_s: float = Field(ge=0)
-    mode: Literal["pmap", "jit"] = "jit"
+    mode: Mode = "jit"
     """Mode of the fitted points."""
     devices_min: int
     devices_max: int
@@ -126,6 +174,71 @@ class StepTimeFit(_Part):
     """Root mean square of relative residuals on the fitted points."""
     held_out_error_relative: float | None
     """Mean |relative error| on the held-out points; None when there was none."""
+
+
+class StepTimeKnot(_Part):
+    """One corner of a `StepTimeSurface`."""
+
+    devices: int = Field(ge=1)
+    batch_per_device: int = Field(ge=1)
+    step_time_s: float = Field(gt=0)
+
+
+class StepTimeSurface(_Part):
+    """Step time between what was measured, and how sure that is; where there is one, it goes before the fit.
+
+    Linear in the batch between the knots of one number of devices, and linear in the number of devices between
+    those; see `dcsim.workload.surface`.
+    """
+
+    mode: Mode = "jit"
+    knots: tuple[StepTimeKnot, ...] = Field(min_length=1)
+    """Ascending by (devices, batch_per_device), each pair once."""
+    interval_relative: float = Field(ge=0)
+    """Half width of the interval of a prediction inside the range, relative to it."""
+    coverage: float = Field(gt=0, lt=1)
+    """Share of new measurements that the interval is meant to hold."""
+    regimes: tuple[int, ...] = ()
+    """Batches per device above which a sample takes markedly longer or shorter, ascending."""
+
+
+class StartUp(_Part):
+    """What a job does before its first step; medians [s]."""
+
+    process_s: float = Field(ge=0)
+    """From the start of the process until its libraries are there."""
+    data_s: float = Field(ge=0)
+    """Reading and preparing the data set, and drawing the first parameters."""
+    compile_s: float = Field(ge=0)
+    """Compiling the step, and the steps that warm it up."""
+
+    @property
+    def total_s(self) -> float:
+        """All of it [s]."""
+        return self.process_s + self.data_s + self.compile_s
+
+
+class PredictedStep(_Part):
+    """The one configuration that a predicted profile was made for, communication included."""
+
+    devices: int = Field(ge=1)
+    global_batch: int = Field(ge=1)
+    """Samples a step."""
+    layout: str
+    """Degrees of parallelism, as `NAME=NUMBER` words."""
+    step_time_s: float = Field(gt=0)
+    step_time_low_s: float = Field(gt=0)
+    step_time_high_s: float = Field(gt=0)
+    coverage: float = Field(gt=0, lt=1)
+    """Share of real step times that lie between low and high."""
+    mfu: float = Field(gt=0, le=1)
+    """Model FLOPs utilisation: FLOPs of the model without recomputation, over the peak of all devices."""
+    parts_s: dict[str, float]
+    """Step time by what it is spent on [s]; they add up to step_time_s."""
+    memory_parts_bytes: dict[str, float]
+    """Of the fullest device, by what it holds [B]."""
+    assumptions: tuple[str, ...] = ()
+    """What was assumed and not measured, in words."""
 
 
 class HeldOutPoint(_Part):
@@ -181,23 +294,46 @@ class CostProfile(_Part):
     schema_version: Literal[1] = 1
     name: str = Field(min_length=1, max_length=100)
     description: str
+    origin: Origin = "measured"
     device: str
-    """Hardware-catalogue name of the device measured on: cpu-core, A100-80, ..."""
+    """Hardware-catalogue name of the device measured on, or meant: cpu-core, A100-80, ..."""
     precision: str = "fp32"
-    parameters: int = Field(ge=1)
+    parameters: int | None = Field(ge=1)
+    """None: an imported table does not say."""
     optimizer: str
-    flops_per_sample: float = Field(gt=0)
-    """Compiled step's FLOPs over its samples, largest measured batch."""
-    bytes_accessed_per_sample: float = Field(ge=0)
+    flops_per_sample: float | None = Field(gt=0)
+    """Compiled step's FLOPs over its samples, largest measured batch; None: an imported table does not say."""
+    bytes_accessed_per_sample: float | None = Field(ge=0)
     input_bytes_per_sample: float = Field(ge=0)
     checkpoint_bytes: float = Field(ge=0)
     """Parameters and optimizer state as stored."""
     dataset_bytes: float = Field(ge=0)
     memory_bytes_per_device: float = Field(ge=0)
-    """Arguments + temporaries + outputs of the largest measured configuration."""
+    """Arguments + temporaries + outputs of the largest measured configuration; 0: not known."""
     collectives: CollectiveTraffic
-    points: tuple[MeasuredPoint, ...] = Field(min_length=1)
+    points: tuple[MeasuredPoint, ...]
+    """Empty only where nothing was timed: origin compiled or predicted."""
     fit: StepTimeFit
+    surface: StepTimeSurface | None = None
     held_out: tuple[HeldOutPoint, ...] = ()
     energy: EnergyMeasurement
+    operators: tuple[OperatorCost, ...] = ()
+    """Each kind once."""
+    startup: StartUp | None = None
+    """None: jobs start at once."""
+    prediction: PredictedStep | None = None
+    """Only where origin is predicted."""
     provenance: Provenance
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what says nothing, so that a profile without it keeps its bytes and its hash."""
+        record: dict[str, Any] = handler(self)
+        silent = {
+            "origin": self.origin == "measured",
+            "surface": self.surface is None,
+            "operators": not self.operators,
+            "startup": self.startup is None,
+            "prediction": self.prediction is None,
+        }
+        return {name: value for name, value in record.items() if not silent.get(name, False)}

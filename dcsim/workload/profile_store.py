@@ -282,13 +282,18 @@ def _fit_facts(profile: CostProfile) -> Iterator[tuple[str, str, str]]:
 def _point_facts(profile: CostProfile) -> Iterator[tuple[str, str, str]]:
     """Yield (path, got, expected) of measured points that cannot be right."""
     fit, seen = profile.fit, set()
+    if not profile.points:
+        if profile.origin in {"measured", "imported"}:
+            yield "points", f"none, origin {profile.origin}", "at least one measured point"
+        return
     for i, point in enumerate(profile.points):
         key = (point.devices, point.batch_per_device, point.mode)
         if key in seen:
             yield f"points.{i}", f"{key}", "each (devices, batch, mode) measured once"
         seen.add(key)
+        low_s, high_s = (point.step_time_low_s or 0.0), (point.step_time_high_s or float("inf"))
         times = (point.step_time_low_s, point.step_time_s, point.step_time_high_s)
-        if list(times) != sorted(times):
+        if not low_s <= point.step_time_s <= high_s:
             yield f"points.{i}.step_time_s", f"{times}", "10th percentile <= median <= 90th percentile"
     for name, low, high in (
         ("devices", fit.devices_min, fit.devices_max),

@@ -29,7 +29,7 @@ class Case:
 
     def __init__(self, model: str) -> None:
         loaded = load_task(model)
-        self.task = Task(loaded.card, loaded.network, loaded.loss, optax.sgd(1.0))
+        self.task = Task(loaded.card, loaded.recipe, loaded.network, loaded.loss, optax.sgd(1.0))
         self.dataset = self.task.card.dataset(0)
         self.state = initial_state(self.task, self.dataset, 0)
         self.batch = next(batches(self.dataset, BATCH, 0))

@@ -16,7 +16,7 @@ class DigitClassifier(nn.Module):
     classes: int = 10
 
     @nn.compact
-    def __call__(self, x_BxI: jax.Array) -> jax.Array:
+    def __call__(self, x_BxI: jax.Array, *, train: bool = False) -> jax.Array:
         """Return the logits of pixels given as 0 to 255, shape B x C."""
         h_BxI = x_BxI.astype(jnp.float32) / 255.0
         h_BxF: jax.Array = nn.relu(nn.Dense(self.hidden)(h_BxI))

@@ -12,7 +12,7 @@ class Linear(nn.Module):
     """One output, linear in the inputs."""
 
     @nn.compact
-    def __call__(self, x_BxI: jax.Array) -> jax.Array:
+    def __call__(self, x_BxI: jax.Array, *, train: bool = False) -> jax.Array:
         """Return the outputs y_B."""
         y_Bx1: jax.Array = nn.Dense(1)(x_BxI)
         return y_Bx1[:, 0]

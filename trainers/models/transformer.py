@@ -53,7 +53,7 @@ class Transformer(nn.Module):
     vocabulary: int = 256
 
     @nn.compact
-    def __call__(self, x_BxL: jax.Array) -> jax.Array:
+    def __call__(self, x_BxL: jax.Array, *, train: bool = False) -> jax.Array:
         """Return the logits of the next byte, shape B x L x V."""
         positions = self.param("positions", nn.initializers.normal(0.02), (x_BxL.shape[-1], self.width))
         x_BxLxD = nn.Embed(self.vocabulary, self.width)(x_BxL.astype(jnp.int32)) + positions
