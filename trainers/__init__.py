@@ -8,22 +8,59 @@ One noun a file, in the order in which the data flow:
 
 ==============  ==================================================================
 devices         virtual CPU devices and the cores they run on; set before JAX starts
-data            the data sets, as numpy arrays
+data            the data sets, as numpy arrays: preparation in stages, batches, augmentation
 models          the networks
+recipe          how to train, in plain values
 loss            one scalar per batch
-optimizer       Optax update rules
+optimizer       Optax update rules and schedules
+card, cards     what is known of each task without JAX, and all of them
 registry        which data, network, loss and optimizer make one task
-parallel        one training step over several devices: `pmap`, or `jit` over a mesh
+parallel        one training step over several devices, in one of six ways
+launch          processes started together, and stopped together
+distributed     training shared by several processes, on one machine or many
 train           the loop
-evaluate        loss and accuracy on data that training has not seen
+checkpoint      a run's state on disk, by Orbax
+evaluate        loss and metrics on data that training has not seen
+metrics         accuracy, precision, recall, F1, perplexity
+curve           the learning curve
+stages          wall and CPU time of each stage of a run
+interrupt       Ctrl-C, heard between two steps
+space           what a search may choose from
+search          trials one after another, each written down
+prune           the smallest weights become 0
+quantise        weights in int8, and products of them
+distil          a small network learns from a large one
+inference       latency against batch
+compress        all of these, compared
+outcome         what a run came to: a table and `summary.json`
+files           files that are there whole or not at all
+hlo_text        a compiled module's text as computations, instructions and shapes
+hlo_flops       FLOPs of one instruction
 hlo             what a compiled step computes, holds and sends
-energy          joules, where the machine counts them
-measure         how long a step takes
-worker          measures one device count in a process of its own
-fit             step time as a function of batch and devices
+flops           FLOPs of the Transformer by hand, and products of a compiled step
+operators       FLOPs, bytes and calls by kind of operator
+energy          joules, where the machine counts them; zeus_counter through zeus
+measure         how long a step takes, beside an anchor
+worker          measures one point after another on one device count; pool starts the processes
+journal         finished measurements, one a line, for going on after any end
+drift           a slower host told apart from a longer step; host_noise what a reader must know of it
+fit             step time as a function of batch and devices, one line
+regimes         where the cost of a sample changes
+surface         step time between measured points, and how wrong it is
+design          what to measure next
+modes           ways of sharing a step that can be calibrated
+settings        what a calibration is asked
 provenance      where, when and how
-calibrate       all of that, written as a cost profile
-validate        the profile against new measurements
+calibrate       all of that, written as a cost profile by assemble
+show            a profile as text
+closed_loop     a small real cluster on this machine, and the simulation of the same jobs
+roofline        how much of a device's peaks each kind of operator reaches, learnt from profiles
+scaling         more devices: the exchange of gradients on given links
+predict         other batches, devices and hardware, with an interval
+predicted       a prediction as a profile
+large           large language models predicted from shape and layout; no JAX
+aot             steps compiled for TPUs that are not there
+validation      predictions beside reality, and the pages that say how they compare
 ==============  ==================================================================
 
 Arrays carry their shape as a suffix: x_BxLxD has axes B, L and D.

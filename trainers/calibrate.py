@@ -1,107 +1,47 @@
-"""Measures a model over devices, batches and modes, and writes what it costs as a profile."""
+"""Measures a model, point after point, until enough is known, and writes what it costs as a profile."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from dcsim.errors import DcsimError
-from dcsim.workload.profile import (
-    CollectiveTraffic,
-    CostProfile,
-    EnergyMeasurement,
-    HeldOutPoint,
-    MeasuredPoint,
-    StepTimeFit,
-)
+from dcsim.workload.profile import CostProfile
 from dcsim.workload.profile_store import save_profile
 from trainers import require_jax
-from trainers.devices import available_cores, xla_flags
-from trainers.fit import Sample, choose_held_out, fit_step_time, relative_errors
-from trainers.partial import Partial
-from trainers.provenance import load_average, package_versions, provenance
-from trainers.registry import card
-from trainers.worker import WorkerJob, WorkerReport
+from trainers.assemble import build_profile
+from trainers.design import next_point, predicted_error
+from trainers.devices import available_cores
+from trainers.drift import corrected_s, drifts
+from trainers.fit import Sample
+from trainers.host_noise import (
+    drift_warnings,
+    load_warnings,
+    noise_relative,
+    spread_warnings,
+    taken_warnings,
+)
+from trainers.journal import Journal
+from trainers.pool import CalibrationError, Progress, WorkerPool
+from trainers.provenance import load_average
+from trainers.settings import Settings
+from trainers.worker import Reading, Request
 
-__all__ = [
-    "CalibrationError",
-    "Settings",
-    "build_profile",
-    "calibrate",
-    "run_worker",
-    "spread_warnings",
-    "taken_warnings",
-]
+__all__ = ["CalibrationError", "Settings", "calibrate", "samples_of"]
 
-Progress = Callable[[str], None]
-
-_TAKEN_MAX = 0.1
-
-
-class CalibrationError(DcsimError):
-    """A measurement failed, or is too noisy to be used."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What to measure, and how long."""
-
-    model: str
-    devices: tuple[int, ...] = (1, 2)
-    batches: tuple[int, ...] = ()
-    """Samples per device; the model's own choice if empty."""
-    modes: tuple[str, ...] = ("pmap", "jit")
-    steps: int = 200
-    budget_s: float = 90.0
-    """Wall time of the whole, imports and compilation included; 12 steps of each are always timed."""
-    max_spread: float = 0.25
-    seed: int = 0
-    quick: bool = False
-    """Fewer batches, and pmap only for the largest: what `make demo` has time for."""
-    backend: str = "cpu"
-    device: str = "cpu-core"
-    """What the hardware catalogue calls one device of this host."""
-
-    def configurations(self) -> tuple[tuple[int, str], ...]:
-        """Return (batch per device, mode) of everything to be measured on each device count.
-
-        >>> Settings("linear", quick=True).configurations()
-        ((25, 'jit'), (50, 'jit'), (100, 'jit'), (100, 'pmap'))
-        """
-        chosen = card(self.model)
-        sizes = sorted(set(self.batches or (chosen.quick_batches if self.quick else chosen.batches)))
-        full = [mode for mode in ("jit", "pmap") if mode in self.modes]
-        few = full[1:] if self.quick else []
-        pairs = [(size, mode) for mode in full if mode not in few for size in sizes]
-        return (*pairs, *((sizes[-1], mode) for mode in few))
-
-    def command(self) -> str:
-        """Return the command line that repeats the measurement, without folders."""
-        sizes = sorted({size for size, _ in self.configurations()})
-        return (
-            f"python -m trainers calibrate {self.model} --devices {_listed(self.devices)} --batch {_listed(sizes)} "
-            f"--modes {_listed(self.modes)} --steps {self.steps} --budget-s {self.budget_s:g} --seed {self.seed}"
-            + (" --quick" if self.quick else "")
-        )
-
-
-def _listed(values: Sequence[object]) -> str:
-    return ",".join(str(value) for value in values)
+Point = tuple[int, int, str]
+"""(devices, batch per device, mode)."""
 
 
 def calibrate(settings: Settings, out: Path, progress: Progress, *, force: bool = False) -> CostProfile:
-    """Measure a model and write its profile to `out`/MODEL.json, in one piece or not at all.
+    """Measure a model and write its profile to `out`/NAME.json, in one piece or not at all.
 
-    Each device count is measured in a process of its own. What is finished is kept beside the
-    profile until that is written, so that an interrupted calibration goes on where it stopped.
+    Each device count is measured in a process of its own. Every finished measurement is kept beside the profile until
+    that is written, so that a calibration that was ended in any way goes on where it stopped, and chooses as it would
+    have.
 
     Args:
         settings: what to measure.
@@ -115,207 +55,140 @@ def calibrate(settings: Settings, out: Path, progress: Progress, *, force: bool 
     """
     require_jax()
     cores = available_cores()
-    if min(settings.devices) > cores:
-        raise CalibrationError(
-            f"devices {_listed(settings.devices)} -> expected one of at most {cores}, the cores here"
-        )
+    if settings.crowds(min(settings.devices)):
+        counts = ",".join(map(str, settings.devices))
+        raise CalibrationError(f"devices {counts} -> expected one of at most {cores}, the cores here")
     load = load_average()
-    reports = _measure_all(settings, out, progress)
-    noisy = spread_warnings(reports, settings.max_spread)
-    taken = taken_warnings(reports)
-    for text in (*noisy, *taken):
+    journal = Journal(settings.journal(out), settings.fingerprint())
+    journal.open()
+    for text in journal.problems:
+        progress(f"{settings.name}: interrupted calibration, {text}")
+    with WorkerPool(settings.seed, settings.backend, progress) as pool:
+        run = _Run(settings, journal, pool, progress)
+        readings = sorted(
+            run.measure(), key=lambda each: (each.point["mode"] != settings.mode, each.key[2], each.key)
+        )
+    noisy = spread_warnings(readings, settings.max_spread)
+    warnings = [*noisy, *taken_warnings(readings), *drift_warnings(readings), *load_warnings(load, cores)]
+    for text in warnings:
         progress(f"warning: {text}")
     if noisy and not force:
+        # Measuring again is the remedy, so what was quiet is kept and what was noisy is not.
+        journal.keep([reading for reading in readings if not spread_warnings([reading], settings.max_spread)])
         raise CalibrationError(
-            f"{settings.model}: {len(noisy)} noisy points, profile not written: let the host become quiet, "
+            f"{settings.name}: {len(noisy)} noisy points, profile not written: let the host become quiet, "
             "or give a larger --max-spread, or --force"
         )
-    profile = build_profile(settings, reports, load, [*noisy, *taken])
-    save_profile(profile, out / f"{settings.model}.json")
+    profile = build_profile(settings, readings, samples_of(settings, readings), load, warnings)
+    save_profile(profile, out / f"{settings.name}.json")
+    journal.discard()
     return profile
 
 
-def _measure_all(settings: Settings, out: Path, progress: Progress) -> list[WorkerReport]:
-    """Return one report a device count, ascending; measured in random order."""
-    partial = Partial(out / f".{settings.model}.calibrating.json", _fingerprint(settings))
-    reports = {report.devices: report for report in partial.load()}
-    for devices in np.random.default_rng(settings.seed).permutation(sorted(set(settings.devices))):
-        if devices in reports:
-            progress(f"{settings.model} on {devices}: kept from an interrupted calibration")
-            continue
-        job = WorkerJob(
+def samples_of(settings: Settings, readings: Sequence[Reading]) -> list[Sample]:
+    """Return what surface and fit are made of: points of the first mode that had a core a device, drift taken out."""
+    noise = noise_relative(readings)
+    return [
+        Sample(reading.devices, point.batch_per_device, corrected_s(point.step_time_s, drift, noise))
+        for reading, drift in zip(readings, drifts(readings), strict=True)
+        for point in (reading.measured_point(),)
+        if point.mode == settings.mode and not settings.crowds(reading.devices)
+    ]
+
+
+@dataclass
+class _Run:
+    """One calibration as it goes: what is known, and what to ask for next."""
+
+    settings: Settings
+    journal: Journal
+    pool: WorkerPool
+    progress: Progress
+    readings: list[Reading] = field(default_factory=list)
+    """Those that this calibration asked for, kept ones included, in the order it did."""
+
+    def measure(self) -> list[Reading]:
+        """Return readings of all points: the given ones, then the chosen ones."""
+        deadline_s = time.perf_counter() + self.settings.budget_s
+        kept = {reading.key: reading for reading in self.journal.readings}
+        used = 0
+        for point in self._points():
+            found = kept.get(point)
+            if found is None:
+                left_s = max(0.0, deadline_s - time.perf_counter())
+                found = self._ask(point, left_s / self._still_to_come())
+                if self._noisy(found) and time.perf_counter() < deadline_s:
+                    found = min(found, self._ask(point, left_s / self._still_to_come()), key=_spread)
+                self.journal.add(found)
+            else:
+                used += 1
+            self.readings.append(found)
+        if used:
+            self.progress(f"{self.settings.name}: {used} points kept from an interrupted calibration")
+        return self.readings
+
+    def _points(self) -> Iterator[Point]:
+        """Yield what to measure; what comes next may depend on what was found."""
+        settings = self.settings
+        given = [
+            (devices, *each) for devices in settings.device_counts() for each in settings.configurations()
+        ]
+        space = settings.space()
+        if space is None:
+            # Shuffled, so that a host that slows down does not bend a curve.
+            order = np.random.default_rng(settings.seed).permutation(len(given))
+            yield from (given[index] for index in order)
+            return
+        # More devices than cores are looked at once; the design has no use for them.
+        crowded = [devices for devices in space.devices if settings.crowds(devices)]
+        given += [(devices, space.batch_max, settings.mode) for devices in crowded]
+        space = replace(space, devices=tuple(devices for devices in space.devices if devices not in crowded))
+        while True:
+            known = [reading for reading in self.readings if reading.point["mode"] == settings.mode]
+            samples, noise = samples_of(settings, known), noise_relative(known)
+            chosen = next_point(
+                samples, space, noise_relative=noise, target=settings.target, limit=settings.points
+            )
+            if chosen is None:
+                break
+            yield (*chosen, settings.mode)
+        self.progress(
+            f"{settings.name}: {len(samples)} points, expected mean error at most {predicted_error(samples, noise):.1%}"
+        )
+        yield from given
+
+    def _noisy(self, reading: Reading) -> bool:
+        return _spread(reading) > self.settings.max_spread
+
+    def _still_to_come(self) -> int:
+        """Return how many points may follow, this one included."""
+        settings = self.settings
+        given = len(settings.configurations()) * len(settings.device_counts())
+        chosen = settings.points if settings.space() is not None else 0
+        return max(1, given + chosen - len(self.readings))
+
+    def _ask(self, point: Point, budget_s: float) -> Reading:
+        devices, batch, mode = point
+        settings = self.settings
+        anchors = [reading.anchor for reading in self.readings if reading.devices == devices]
+        request = Request(
             model=settings.model,
-            devices=int(devices),
-            configurations=settings.configurations(),
+            batch_per_device=batch,
+            mode=mode,
+            anchor=anchors[0] if anchors else None,
+            precision=settings.precision,
             steps=settings.steps,
-            budget_s=settings.budget_s / len(set(settings.devices)),
+            budget_s=budget_s,
             max_spread=settings.max_spread,
-            seed=settings.seed,
-            backend=settings.backend,
+            traffic=max(settings.devices) == 1 and not self.readings,
         )
-        reports[job.devices] = run_worker(job, progress)
-        partial.save(list(reports.values()))
-    partial.discard()
-    return [reports[devices] for devices in sorted(reports)]
-
-
-def _fingerprint(settings: Settings) -> dict[str, object]:
-    """What must be equal for finished measurements to be used again."""
-    return {
-        **asdict(settings),
-        "packages": package_versions(),
-        "python": sys.version,
-        "cores": available_cores(),
-    }
-
-
-def run_worker(job: WorkerJob, progress: Progress) -> WorkerReport:
-    """Measure in a new process and return what it found.
-
-    Raises:
-        CalibrationError: if the process fails; the message ends with its last words.
-    """
-    environment = {**os.environ, "XLA_FLAGS": xla_flags(max(2, job.devices), os.environ.get("XLA_FLAGS", ""))}
-    report: WorkerReport | None = None
-    other: list[str] = []
-    with subprocess.Popen(
-        [sys.executable, "-m", "trainers.worker"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
-    ) as process:  # fmt: skip
-        if process.stdin is None or process.stdout is None:
-            raise CalibrationError("the worker has no pipes")
-        try:
-            process.stdin.write(json.dumps(asdict(job)))
-            process.stdin.close()
-            for line in process.stdout:
-                message = _message(line)
-                if "report" in message:
-                    report = WorkerReport(**message["report"])
-                elif "progress" in message:
-                    progress(f"{job.model} on {job.devices}: {message['progress']}")
-                else:
-                    other.append(line.rstrip())
-        except BaseException:
-            process.kill()
-            raise
-    if report is None:
-        last_words = "\n".join(other[-20:]) or f"exit code {process.returncode}"
-        raise CalibrationError(f"measuring {job.model} on {job.devices} devices failed:\n{last_words}")
-    return report
-
-
-def _message(line: str) -> dict[str, Any]:
-    """Return a worker's message, or an empty one for anything else it printed."""
-    try:
-        message = json.loads(line)
-    except ValueError:
-        return {}
-    return message if isinstance(message, dict) else {}
-
-
-def spread_warnings(reports: Sequence[WorkerReport], max_spread: float) -> list[str]:
-    """Return a warning for each point whose two halves disagree by more than `max_spread`."""
-    return [
-        f"noisy point: {point.mode} on {point.devices} x {point.batch_per_device}, "
-        f"split-half spread {point.split_half_spread:.0%}"
-        for report in reports
-        for point in report.measured_points()
-        if (point.split_half_spread or 0.0) > max_spread
-    ]
-
-
-def taken_warnings(reports: Sequence[WorkerReport]) -> list[str]:
-    """Return a warning for each device count whose cores others used for more than a tenth of the time.
-
-    A steady load of others lengthens all steps alike, so the spread does not show it.
-    """
-    return [
-        f"other processes took {report.taken_share:.0%} of the cores while {report.devices} devices were timed"
-        for report in reports
-        if report.taken_share is not None and report.taken_share > _TAKEN_MAX
-    ]
-
-
-def build_profile(
-    settings: Settings, reports: Sequence[WorkerReport], load_average_start: float, warnings: Sequence[str]
-) -> CostProfile:
-    """Return the profile of a set of reports, of which one at least had a core for each device.
-
-    Points with more devices than cores are kept, but not fitted: they time the queue for a core.
-    """
-    chosen = card(settings.model)
-    points = tuple(point for report in reports for point in report.measured_points())
-    fit, held_out = _fit(points, {report.devices: report.cores for report in reports}, settings.seed)
-    largest = max(
-        (point for point in points if point.mode == fit.mode),
-        key=lambda point: (point.batch_per_device, point.devices),
-    )
-    index = points.index(largest)
-    memory = [size for report in reports for size in report.memory_bytes]
-    energies = [energy for report in reports for energy in report.energy_per_step_j]
-    first = max(reports, key=lambda report: report.devices)
-    left_out = [
-        f"{r.devices} devices shared {r.cores} cores: points not fitted"
-        for r in reports
-        if r.cores < r.devices
-    ]
-    return CostProfile(
-        name=settings.model,
-        description=f"{chosen.summary}; data parallel, step time without input, batch per device",
-        device=settings.device,
-        parameters=first.parameters,
-        optimizer=chosen.optimizer,
-        flops_per_sample=(largest.flops_per_device or 0.0) / largest.batch_per_device,
-        bytes_accessed_per_sample=(largest.bytes_accessed_per_device or 0.0) / largest.batch_per_device,
-        input_bytes_per_sample=first.sample_bytes,
-        checkpoint_bytes=first.checkpoint_bytes,
-        dataset_bytes=first.dataset_bytes,
-        memory_bytes_per_device=max(memory),
-        collectives=CollectiveTraffic(
-            all_reduce_bytes=first.all_reduce_bytes, all_reduce_count=first.all_reduce_count
-        ),
-        points=points,
-        fit=fit,
-        held_out=held_out,
-        energy=EnergyMeasurement(energy_per_step_j=energies[index], method=first.energy_method),
-        provenance=provenance(
-            command=settings.command(),
-            dataset=first.dataset,
-            backend=settings.backend,
-            seed=settings.seed,
-            import_time_s=float(np.median([report.import_time_s for report in reports])),
-            load_average_start=load_average_start,
-            warnings=[*warnings, *left_out],
-        ),
-    )
-
-
-def _fit(
-    points: Sequence[MeasuredPoint], cores: dict[int, int], seed: int
-) -> tuple[StepTimeFit, tuple[HeldOutPoint, ...]]:
-    """Fit the points that had a core for each device, of `jit` if there are any, else of `pmap`."""
-    usable = [point for point in points if cores[point.devices] >= point.devices]
-    mode = "jit" if any(point.mode == "jit" for point in usable) else "pmap"
-    samples = [Sample(p.devices, p.batch_per_device, p.step_time_s) for p in usable if p.mode == mode]
-    out = choose_held_out(samples, seed)
-    fitted = [sample for index, sample in enumerate(samples) if index not in out]
-    held_out = [samples[index] for index in out]
-    coefficients = fit_step_time(fitted)
-    residuals = relative_errors(coefficients, fitted)
-    errors = relative_errors(coefficients, held_out)
-    fit = StepTimeFit(
-        **coefficients._asdict(),
-        mode=mode,
-        devices_min=min(sample.devices for sample in fitted),
-        devices_max=max(sample.devices for sample in fitted),
-        batch_per_device_min=min(sample.batch_per_device for sample in fitted),
-        batch_per_device_max=max(sample.batch_per_device for sample in fitted),
-        residual_relative=float(np.sqrt(np.mean(np.square(residuals)))),
-        held_out_error_relative=float(np.mean(np.abs(errors))) if errors else None,
-    )
-    return fit, tuple(
-        HeldOutPoint(
-            **sample._asdict(), predicted_s=coefficients.predict_s(sample.devices, sample.batch_per_device)
+        found = self.pool.measure(devices, request)
+        self.progress(
+            f"{settings.name}: {mode} on {devices} x {batch}: {float(found.point['step_time_s']) * 1e3:.3f} ms"
         )
-        for sample in held_out
-    )
+        return found
+
+
+def _spread(reading: Reading) -> float:
+    """Return by how much the two halves of a reading disagree."""
+    return float(reading.point.get("split_half_spread") or 0.0)

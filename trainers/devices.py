@@ -7,7 +7,15 @@ import re
 import time
 from pathlib import Path
 
-__all__ = ["CoreWatch", "available_cores", "busy_core_s", "pin_to_cores", "use_virtual_devices", "xla_flags"]
+__all__ = [
+    "CoreWatch",
+    "available_cores",
+    "busy_core_s",
+    "core_numbers",
+    "pin_to_cores",
+    "use_virtual_devices",
+    "xla_flags",
+]
 
 _HAS_AFFINITY = hasattr(os, "sched_getaffinity")  # Linux
 _COUNT = re.compile(r"--xla_force_host_platform_device_count=\d+")
@@ -102,3 +110,12 @@ class CoreWatch:
             return None
         others_s = (now_s - busy_s) - (time.process_time() - own_s)
         return min(1.0, max(0.0, others_s / (self._cores * (time.perf_counter() - wall_s))))
+
+
+def core_numbers() -> tuple[int, ...]:
+    """Return the numbers of the cores that this process may run on, ascending.
+
+    >>> len(core_numbers()) == available_cores()
+    True
+    """
+    return tuple(sorted(os.sched_getaffinity(0))) if _HAS_AFFINITY else tuple(range(os.cpu_count() or 1))

@@ -1,4 +1,4 @@
-"""Joules, where the machine counts them: RAPL for the processor, NVML for a graphics card."""
+"""Joules, where the machine counts them: through zeus where it is installed, else RAPL or NVML by themselves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["EnergyCounter", "Nvml", "Rapl", "find_counter"]
+from trainers.zeus_counter import ZeusCounter, find_zeus
+
+__all__ = ["EnergyCounter", "Nvml", "Rapl", "find_counter", "power_w"]
 
 RAPL_ROOT = Path("/sys/class/powercap")
 
@@ -19,6 +21,10 @@ class EnergyCounter(Protocol):
     @property
     def method(self) -> str:
         """What is counted, in words."""
+
+    @property
+    def devices(self) -> int | None:
+        """Devices whose energy is counted, and nothing else's; None: a whole host's."""
 
     def read_j(self) -> float:
         """Return the count; differences of two readings are meaningful, single ones are not."""
@@ -40,6 +46,11 @@ class Rapl:
     def method(self) -> str:
         """What is counted, in words."""
         return f"RAPL, {len(self.zones)} whole processor package(s), idle power included"
+
+    @property
+    def devices(self) -> int | None:
+        """None: the cores of a package are not told apart."""
+        return None
 
     @staticmethod
     def _count(zone: Path) -> int:
@@ -68,6 +79,11 @@ class Nvml:
         """What is counted, in words."""
         return "NVML, the whole first graphics card, idle power included"
 
+    @property
+    def devices(self) -> int | None:
+        """The first card."""
+        return 1
+
     def read_j(self) -> float:
         """Return joules.
 
@@ -81,21 +97,44 @@ class Nvml:
         return millijoules.value / 1e3
 
 
-def find_counter(backend: str, rapl_root: Path = RAPL_ROOT) -> EnergyCounter | str:
-    """Return the counter of the device that JAX runs on, or why there is none.
+def find_counter(backend: str, rapl_root: Path = RAPL_ROOT, devices: int = 1) -> EnergyCounter | str:
+    """Return the counter of the devices that JAX runs on, or why there is none; never raises.
 
     Args:
-        backend: "cpu" or "gpu".
+        backend: cpu, gpu or tpu.
         rapl_root: the powercap folder.
+        devices: how many of them are used.
 
     >>> find_counter("tpu")
     'not measured: no energy counter is known for tpu'
     """
-    if backend == "cpu":
-        return _find_rapl(rapl_root)
-    if backend == "gpu":
-        return _find_nvml()
-    return f"not measured: no energy counter is known for {backend}"
+    if backend not in {"cpu", "gpu"}:
+        return f"not measured: no energy counter is known for {backend}"
+    through_zeus = find_zeus(backend, devices) if rapl_root == RAPL_ROOT else "not asked"
+    if isinstance(through_zeus, ZeusCounter):
+        return through_zeus
+    return _find_rapl(rapl_root) if backend == "cpu" else _find_nvml()
+
+
+def power_w(
+    energy_per_step_j: float | None, step_time_s: float, counted: int | None, *, devices: int, host_cores: int
+) -> float | None:
+    """Return the mean draw of one device while it computes [W]; None where that cannot be told.
+
+    Args:
+        energy_per_step_j: of all that is counted.
+        step_time_s: mean over the same steps.
+        counted: devices whose energy that is; None: a whole host's, which is that of its cores if all of them compute.
+        devices: that compute.
+        host_cores: of the host.
+
+    >>> power_w(3.0, 0.01, None, devices=2, host_cores=2), power_w(3.0, 0.01, None, devices=1, host_cores=2)
+    (150.0, None)
+    """
+    sharing = counted if counted is not None else devices if devices == host_cores else None
+    if energy_per_step_j is None or sharing is None or energy_per_step_j <= 0.0:
+        return None
+    return energy_per_step_j / step_time_s / sharing
 
 
 def _find_rapl(root: Path) -> Rapl | str:

@@ -1,19 +1,21 @@
-"""How long a step takes: warmed up, shuffled, repeated, with its spread."""
+"""How long a step takes: warmed up twice, in rounds beside an anchor, repeated, with its spread."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import numpy as np
 
-from dcsim.workload.profile import MeasuredPoint
+from dcsim.workload.profile import MeasuredPoint, Mode
 from trainers.data import Dataset, batches
+from trainers.devices import CoreWatch
 from trainers.energy import EnergyCounter
 from trainers.hlo import StepCost, step_cost
-from trainers.parallel import Mode, Parallel, parallelise
+from trainers.parallel import Parallel, parallelise
 from trainers.registry import State, Task
 
 __all__ = ["Bench", "Configuration", "Measurement", "measure", "prepare", "split_half_spread", "time_step"]
@@ -24,6 +26,10 @@ ROUNDS = 4
 LEAST_STEPS = 12
 LEAST_TIMED_S = 0.5
 """Steps of microseconds are repeated for at least so long, or the first hiccup decides."""
+ANCHOR_SHARE = 0.25
+"""Of the time of a point, for the anchor beside it."""
+ANCHOR_LEAST_STEPS = 4
+"""A round."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,12 @@ class Bench:
     state: State
     batch: tuple[jax.Array, jax.Array]
     """Already on the devices: what a step waits for its input is the simulator's to say."""
+    compiled: Any
+    """jax.stages.Compiled."""
     compile_time_s: float
     cost: StepCost
+    warm_up_s: float = 0.0
+    """Of the first steps, with what they compile once more."""
     wall_s: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
     energy_j: float = 0.0
@@ -55,6 +65,13 @@ class Bench:
         self.state, loss = self.parallel.step(self.state, *self.batch)
         jax.block_until_ready((self.state, loss))
 
+    def warm_up(self) -> float:
+        """Make a few steps and return how long they took [s]."""
+        start_s = time.perf_counter()
+        for _ in range(WARM_UP_STEPS):
+            self.step()
+        return time.perf_counter() - start_s
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -63,19 +80,23 @@ class Measurement:
     point: MeasuredPoint
     cost: StepCost
     energy_per_step_j: float | None
+    warm_up_s: float
+    anchor_s: float
+    """Median step of the anchor in the same rounds."""
+    taken_share: float | None
+    """Of the cores, by other processes, in the same rounds."""
 
 
 def prepare(task: Task, dataset: Dataset, state: State, configuration: Configuration, seed: int) -> Bench:
-    """Compile and warm up one configuration."""
+    """Compile one configuration and warm it up for the first time."""
     parallel = parallelise(task, configuration.mode, configuration.devices)
     host_batch = next(batches(dataset, configuration.batch_per_device * configuration.devices, seed))
     placed, batch = parallel.place_state(state), parallel.place_batch(host_batch)
     start_s = time.perf_counter()
     compiled = parallel.step.lower(placed, *batch).compile()
     compile_time_s = time.perf_counter() - start_s
-    bench = Bench(configuration, parallel, placed, batch, compile_time_s, step_cost(compiled))
-    for _ in range(WARM_UP_STEPS):
-        bench.step()
+    bench = Bench(configuration, parallel, placed, batch, compiled, compile_time_s, step_cost(compiled))
+    bench.warm_up_s = bench.warm_up()
     return bench
 
 
@@ -86,8 +107,68 @@ def time_step(bench: Bench) -> float:
     return time.perf_counter() - start_s
 
 
+def measure(
+    bench: Bench,
+    anchor: Bench,
+    *,
+    cores: int,
+    steps: int,
+    budget_s: float,
+    max_spread: float,
+    seed: int,
+    counter: EnergyCounter | None = None,
+) -> Measurement:
+    """Time one configuration in rounds, each with a few steps of the anchor before or after.
+
+    A host that is slower now than an hour ago is so for the anchor, too; what it takes now tells the two apart.
+
+    Args:
+        bench: what to time; its earlier times are forgotten.
+        anchor: a configuration that is timed beside all others of its process; may be `bench` itself.
+        cores: of this process.
+        steps: timed steps; more where they last under half a second together, fewer if the budget says so, never fewer
+            than 12.
+        budget_s: wall time.
+        max_spread: a configuration that disagrees with itself by more is timed once more, if the budget allows.
+        seed: of the order in the rounds.
+        counter: of energy, if there is one.
+    """
+    deadline_s = time.perf_counter() + budget_s
+    for each in (bench, anchor):
+        each.wall_s, each.cpu_s, each.energy_j = [], 0.0, 0.0
+        each.warm_up()
+    allowed = _allowed_steps(bench, steps, budget_s)
+    draws = np.random.default_rng([seed, bench.configuration.devices, bench.configuration.batch_per_device])
+    watch = CoreWatch(cores)
+    _time_rounds(bench, anchor, allowed, draws, counter)
+    again_s = allowed * float(np.median(bench.wall_s)) * (1.0 + ANCHOR_SHARE)
+    if split_half_spread(bench.wall_s) > max_spread and time.perf_counter() + again_s < deadline_s:
+        _time_rounds(bench, anchor, allowed, draws, counter)
+    energy_j = bench.energy_j / len(bench.wall_s) if counter else None
+    anchor_s = float(np.median(anchor.wall_s))
+    return Measurement(_point(bench), bench.cost, energy_j, bench.warm_up_s, anchor_s, watch.taken_share())
+
+
+def _time_rounds(
+    bench: Bench, anchor: Bench, steps: int, draws: np.random.Generator, counter: EnergyCounter | None
+) -> None:
+    """Time both in each round, in a random order, so that a slow moment hits them alike."""
+    a_round = -(-steps // ROUNDS)
+    ratio = float(np.median([time_step(bench) for _ in range(3)])) / float(
+        np.median([time_step(anchor) for _ in range(3)])
+    )
+    beside = max(ANCHOR_LEAST_STEPS, int(ANCHOR_SHARE * a_round * ratio))
+    for _ in range(ROUNDS):
+        anchor_first = bool(draws.integers(2))
+        if anchor is not bench and anchor_first:
+            _time_block(anchor, beside, None)
+        _time_block(bench, a_round, counter)
+        if anchor is not bench and not anchor_first:
+            _time_block(anchor, beside, None)
+
+
 def _time_block(bench: Bench, steps: int, counter: EnergyCounter | None) -> None:
-    """Time some steps in a row, after one that refills the caches the other configurations used."""
+    """Time some steps in a row, after one that refills the caches the other configuration used."""
     bench.step()
     joules = counter.read_j() if counter else 0.0
     cpu_s = time.process_time()
@@ -96,74 +177,11 @@ def _time_block(bench: Bench, steps: int, counter: EnergyCounter | None) -> None
     bench.energy_j += counter.read_j() - joules if counter else 0.0
 
 
-def _time_rounds(
-    benches: Sequence[Bench], steps: Sequence[int], draws: np.random.Generator, counter: EnergyCounter | None
-) -> None:
-    """Visit all configurations in each round, in a new order, so that a slow minute hits them alike."""
-    for _ in range(ROUNDS):
-        for index in draws.permutation(len(benches)):
-            _time_block(benches[index], -(-steps[index] // ROUNDS), counter)
-
-
-def measure(
-    task: Task,
-    dataset: Dataset,
-    state: State,
-    configurations: Sequence[Configuration],
-    *,
-    steps: int,
-    budget_s: float,
-    max_spread: float,
-    seed: int,
-    counter: EnergyCounter | None = None,
-    progress: Callable[[str], None] = lambda _: None,
-) -> list[Measurement]:
-    """Time all configurations and return them in the order given.
-
-    Args:
-        task: what to train.
-        dataset: where the batches come from.
-        state: what to start from, on the host.
-        configurations: what to time.
-        steps: timed steps of each; more where they last under half a second together, fewer if
-            the budget says so, never fewer than 12.
-        budget_s: wall time for everything, compilation included.
-        max_spread: configurations that disagree with themselves by more are timed once more.
-        seed: of the shuffling.
-        counter: of energy, if there is one.
-        progress: called with a line of text now and then.
-    """
-    deadline_s = time.perf_counter() + budget_s
-    draws = np.random.default_rng([seed, len(configurations)])
-    benches: dict[int, Bench] = {}
-    for index in draws.permutation(len(configurations)):
-        benches[int(index)] = bench = prepare(task, dataset, state, configurations[index], seed)
-        progress(f"compiled {_name(bench.configuration)} in {bench.compile_time_s:.2f} s")
-    ordered = [benches[index] for index in range(len(configurations))]
-    allowed = _allowed_steps(ordered, steps, deadline_s - time.perf_counter())
-    progress(f"timing {sum(allowed)} steps")
-    _time_rounds(ordered, allowed, draws, counter)
-    noisy = [index for index, bench in enumerate(ordered) if split_half_spread(bench.wall_s) > max_spread]
-    again_s = sum(allowed[index] * ordered[index].wall_s[0] for index in noisy)
-    if noisy and time.perf_counter() + again_s < deadline_s:
-        progress(f"timing {len(noisy)} noisy configurations once more")
-        _time_rounds([ordered[index] for index in noisy], [allowed[index] for index in noisy], draws, counter)
-    return [_summary(bench, measured_energy=counter is not None) for bench in ordered]
-
-
-def _allowed_steps(benches: Sequence[Bench], steps: int, budget_s: float) -> list[int]:
-    """Share the time that is left evenly between the configurations."""
-    share_s = max(0.0, budget_s) / len(benches)
-
-    def allowed(step_s: float) -> int:
-        wanted = max(steps, int(LEAST_TIMED_S / step_s))
-        return max(LEAST_STEPS, min(wanted, int(share_s / step_s)))
-
-    return [allowed(float(np.median([time_step(bench) for _ in range(3)]))) for bench in benches]
-
-
-def _name(configuration: Configuration) -> str:
-    return f"{configuration.mode} on {configuration.devices} x {configuration.batch_per_device}"
+def _allowed_steps(bench: Bench, steps: int, budget_s: float) -> int:
+    """Return how many steps fit into the budget, at least 12."""
+    step_s = float(np.median([time_step(bench) for _ in range(3)]))
+    wanted = max(steps, int(LEAST_TIMED_S / step_s))
+    return max(LEAST_STEPS, min(wanted, int(max(0.0, budget_s) / (1.0 + ANCHOR_SHARE) / step_s)))
 
 
 def split_half_spread(times_s: Sequence[float]) -> float:
@@ -177,10 +195,10 @@ def split_half_spread(times_s: Sequence[float]) -> float:
     return float(abs(first_s - second_s) / np.median(times_s))
 
 
-def _summary(bench: Bench, *, measured_energy: bool) -> Measurement:
+def _point(bench: Bench) -> MeasuredPoint:
     low_s, median_s, high_s = (float(part) for part in np.quantile(bench.wall_s, [0.1, 0.5, 0.9]))
     steps = len(bench.wall_s)
-    point = MeasuredPoint(
+    return MeasuredPoint(
         devices=bench.configuration.devices,
         batch_per_device=bench.configuration.batch_per_device,
         mode=bench.configuration.mode,
@@ -196,4 +214,3 @@ def _summary(bench: Bench, *, measured_energy: bool) -> Measurement:
         temporary_bytes=bench.cost.temporary_bytes,
         argument_bytes=bench.cost.argument_bytes,
     )
-    return Measurement(point, bench.cost, bench.energy_j / steps if measured_energy else None)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from dcsim.workload.profile import Provenance
+from dcsim.workload.profile import CostProfile, Provenance
 from trainers.devices import available_cores
 
-__all__ = ["host_cpu", "load_average", "package_versions", "provenance"]
+__all__ = ["host_cpu", "host_difference", "load_average", "package_versions", "provenance", "python_build"]
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
 
@@ -25,6 +26,22 @@ def host_cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def host_difference(profile: CostProfile) -> str | None:
+    """Return why a profile's step times are not those of this host, in words; None where they are, or may be.
+
+    Only of a profile that was measured on a processor: a graphics card is the same on any host.
+    """
+    there = profile.provenance.host_cpu
+    if profile.origin != "measured" or profile.provenance.backend != "cpu" or there == host_cpu():
+        return None
+    return f"measured on another processor, {there}; this is {host_cpu()}: its step times hold there only"
+
+
+def python_build() -> str:
+    """Return the version of Python and how it was built."""
+    return sys.version
 
 
 def load_average() -> float:
@@ -46,6 +63,7 @@ def provenance(
     import_time_s: float,
     load_average_start: float,
     warnings: Sequence[str] = (),
+    device_kind: str | None = None,
 ) -> Provenance:
     """Return the provenance of a measurement that ends now.
 
@@ -57,6 +75,7 @@ def provenance(
         import_time_s: what importing JAX took.
         load_average_start: `load_average()` before measuring.
         warnings: what a reader must know before trusting the numbers.
+        device_kind: what JAX calls the device.
     """
     return Provenance(
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -73,4 +92,5 @@ def provenance(
         dataset=dataset,
         import_time_s=import_time_s,
         warnings=tuple(warnings),
+        device_kind=device_kind,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable
 
+from dcsim.simulation.neighbours import Neighbours
 from dcsim.simulation.record import RunRecord
 from dcsim.simulation.running import Phase, RunningJob
 
@@ -20,10 +21,10 @@ class Accounts:
     Args:
         record: of the run.
         share: (N,) part of one device that each job takes; 1 for whole ones.
-        neighbours: whether jobs on one device slow each other down.
+        neighbours: which jobs can slow each other down.
     """
 
-    def __init__(self, record: RunRecord, share: array[float], *, neighbours: bool) -> None:
+    def __init__(self, record: RunRecord, share: array[float], *, neighbours: Neighbours) -> None:
         self._record = record
         self._share = share
         self._neighbours = neighbours
@@ -100,7 +101,7 @@ class Accounts:
         network_s = min(stalled_s, running.network_stall_s)
         data_s = min(stalled_s - network_s, running.data_stall_s)
         rest_s = stalled_s - network_s - data_s
-        if self._neighbours and self._share[job] < 1.0:
+        if self._neighbours.concerns(job):
             record.neighbour_stall_s[job] += rest_s
         elif running.data_stall_s > running.network_stall_s:
             data_s += rest_s  # rounding

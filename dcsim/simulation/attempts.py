@@ -107,9 +107,9 @@ class Attempts:
         self._limited = self._costs.enforce_time_limits and bool((inputs.jobs.time_limit_s > 0.0).any())
         self._tenant = array("q", inputs.jobs.tenant.tobytes())
         neighbours = Neighbours(inputs)
-        self._neighbours = neighbours if neighbours.applies else None
-        self.accounts = Accounts(record, placer.share, neighbours=neighbours.applies)
-        self.plans = GangPlans(inputs, whole_devices=neighbours.applies)
+        self.neighbours = neighbours if neighbours.applies else None
+        self.accounts = Accounts(record, placer.share, neighbours=neighbours)
+        self.plans = GangPlans(inputs, whole_devices=neighbours.on_devices)
         self.watchers: list[GangWatcher] = []
         """Are told of each gang that is granted its servers, and of each that gave them back."""
         self.flows = JobFlows(inputs, storage, record.traffic)
@@ -157,9 +157,9 @@ class Attempts:
             self._awake(running)
 
     def _share_device(self, running: RunningJob, *, joins: bool) -> None:
-        """Let a job on part of a device come beside others there, or go; each then runs as fast as that lets it."""
-        neighbours = self._neighbours
-        if neighbours is None or self._placer.share[running.index] >= 1.0:
+        """Let a job come beside others on its device or server, or go; each then runs as fast as that lets it."""
+        neighbours = self.neighbours
+        if neighbours is None or not neighbours.concerns(running.index):
             return
         changed = neighbours.join(running) if joins else neighbours.leave(running)
         accelerator = self.plans.accelerator(running.placement)
@@ -184,6 +184,7 @@ class Attempts:
         again = self._record.attempts[running.index] > 1
         as_bytes = again and self._saving.size_bytes(running.index) > 0
         length_s = self._costs.restore_s if again and not as_bytes else self._costs.start_s
+        length_s += self._inputs.costs.startup_s(int(self._inputs.jobs.profile[running.index]))
         if length_s > 0.0:
             self._enter(running, Phase.RESTORE)
             self._pause(running, length_s, _RESTORE)

@@ -184,7 +184,10 @@ class Capping:
 
     def _take(self, running: RunningJob) -> None:
         """Give a job the plan of its cap."""
-        plan = self._attempts.plans.make(running.index, running.placement, running.width)[0]
+        attempts = self._attempts
+        plan = running.own = attempts.plans.make(running.index, running.placement, running.width)[0]
+        if attempts.neighbours is not None and attempts.neighbours.concerns(running.index):
+            plan = attempts.neighbours.plan(running, attempts.plans.accelerator(running.placement))
         running.plan = running.ample = plan
         running.cap_lag_s = _lag_s(running)
         if plan.extrapolated:
@@ -340,4 +343,4 @@ class Capping:
 
 
 def _lag_s(running: RunningJob) -> float:
-    return max(0.0, 1.0 / running.ample.rate - 1.0 / running.alone.rate)
+    return max(0.0, 1.0 / running.own.rate - 1.0 / running.alone.rate)

@@ -25,6 +25,7 @@ from dcsim.simulation.cap_responses import CapResponses, WorkPower, work_power
 from dcsim.simulation.exchange import Exchange, Exchanges
 from dcsim.workload.cost import StepCost, step_cost
 from dcsim.workload.distinct import distinct_rows
+from dcsim.workload.job_costs import startup_s
 from dcsim.workload.jobs import JobTable
 from dcsim.workload.layouts import layout_of
 from dcsim.workload.measured_kind import MeasuredKind, packed_layout
@@ -107,6 +108,7 @@ class CostModel:
         self._by_layout = [
             isinstance(costs, MeasuredKind) and costs.table.layouts != "any" for costs in self._costs
         ]
+        self._startup_s = [startup_s(costs) for costs in self._costs]
         self._batches: dict[int, int] = {}
         self._catalogue = catalogue
         self._fleet = fleet
@@ -291,7 +293,8 @@ class CostModel:
             if isinstance(costs, MeasuredKind):
                 self._batches[profile] = costs.largest_batch
             else:
-                self._batches[profile] = max(point.batch_per_device for point in costs.profile.points)
+                measured = (point.batch_per_device for point in costs.profile.points)
+                self._batches[profile] = max(measured, default=costs.profile.fit.batch_per_device_max)
         return self._batches[profile]
 
     def dataset_bytes(self, profile: int) -> float:
@@ -318,6 +321,15 @@ class CostModel:
             "measured_host": made.host_cpu,
             "measured_utc": made.created_utc,
         }
+
+    def startup_s(self, profile: int) -> float:
+        """Return how long each attempt at a job of a profile prepares before its first step; 0 where none is known."""
+        return self._startup_s[profile] if profile >= 0 else 0.0
+
+    @property
+    def starts_up(self) -> bool:
+        """Whether jobs of any profile have something to prepare before their first step."""
+        return any(self._startup_s)
 
     def _used(self, profile: int) -> list[tuple[str, Plan]]:
         return [
@@ -376,6 +388,8 @@ class CostModel:
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return (steps, run time in s, compute fraction) of every job, alone and uncapped.
 
+        The start-up of a profile is part of the run time, of one that was given as such too.
+
         Args:
             reference: (N,) server type on which each job counts as ideal (-1: no accelerator).
         """
@@ -391,8 +405,18 @@ class CostModel:
             if plan.busy_power_w > 0.0:
                 fraction[row] = min(1.0, plan.busy_energy_per_step_j * plan.rate / plan.busy_power_w)
         rate, fraction = rate[inverse], fraction[inverse]
-        steps = np.where(np.isfinite(jobs.steps), jobs.steps, jobs.duration_s * rate)
-        return steps, steps / rate, fraction
+        if not self.starts_up:
+            steps = np.where(np.isfinite(jobs.steps), jobs.steps, jobs.duration_s * rate)
+            return steps, steps / rate, fraction
+        starting_s = np.array([self.startup_s(profile) for profile in jobs.profile.tolist()])
+        # Who is said to run no longer than it takes to start up makes one step all the same.
+        least = np.where(starting_s > 0.0, 1.0, 0.0)
+        timed = np.maximum(least, (jobs.duration_s - starting_s) * rate)
+        steps = np.where(np.isfinite(jobs.steps), jobs.steps, timed)
+        working_s = steps / rate
+        ideal_s = starting_s + working_s
+        computing = np.divide(working_s, ideal_s, out=np.ones_like(ideal_s), where=ideal_s > 0.0)
+        return steps, ideal_s, fraction * computing
 
 
 def _measured(costs: MeasuredKind, shape: Shape, speed: float, busy_w: float) -> Plan:

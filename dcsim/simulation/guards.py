@@ -160,6 +160,7 @@ def _attempt_faults(run: RunRecord, log: Arrays, end_s: float) -> Iterator[str]:
     # Who has no traffic, no neighbours and no rounds of whole steps runs at its own rate or not at all.
     alone = (np.array(run.network_bytes) + np.array(run.input_bytes) == 0.0) & (jobs.accelerator_share == 1.0)
     alone &= not getattr(run.inputs.policies.ordering, "whole_steps", False)
+    alone &= not any(pair.sharing == "server" for pair in run.inputs.scenario.colocation)
     # Whoever exchanges inside a server may have to share that; who waits for its first input, or was cut off, has
     # traffic though nothing of it arrived.
     network, steps = run.inputs.network, run.inputs.scenario.network.traffic == "steps"

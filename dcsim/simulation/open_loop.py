@@ -44,7 +44,7 @@ def open_loop_applies(inputs: RunInputs) -> bool:
 
     Whole accelerators only, nothing else to run out of; a built-in placement that is decided on an
     index; an order known beforehand; servers that never sleep; no job held back, limited in time,
-    elastic, in an array or after another; no start-up time, no periodic checkpoints; links as they were built,
+    elastic, in an array or after another; no start-up time, no periodic checkpoints, no neighbours in a server that slow them; links as they were built,
     and input that nothing but them limits; caps that stay, and no power or air that is watched.
     """
     jobs, policies = inputs.jobs, inputs.policies
@@ -65,6 +65,8 @@ def open_loop_applies(inputs: RunInputs) -> bool:
         and not (energy.holds_jobs and bool((jobs.slack_s > 0.0).any()))
         and rules.checkpoint_interval_s is None
         and rules.start_s == 0.0
+        and not inputs.costs.starts_up
+        and not any(pair.sharing == "server" for pair in inputs.scenario.colocation)
         and not limited
         and not jobs.after
         and not bool(((jobs.array >= 0) & (jobs.array_limit > 0)).any())

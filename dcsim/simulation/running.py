@@ -69,6 +69,7 @@ class RunningJob:
         "left_at_grant",
         "network",
         "network_stall_s",
+        "own",
         "phase",
         "phase_s",
         "placement",
@@ -106,8 +107,8 @@ class RunningJob:
     ) -> None:
         self.index = index
         self.plan = plan
-        self.alone = plan
-        """What it would cost with nobody beside it on its device: its own rate."""
+        self.alone = self.own = plan
+        """What it costs with nobody beside it: its own rate; `own` is that under the cap in force, where caps change."""
         self.ample = plan
         """What it costs with all the input it wants; `plan` is slower where nothing but its own feed limits it."""
         self.steps_left = steps_left

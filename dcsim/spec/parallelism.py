@@ -30,6 +30,8 @@ class ParallelismSpec(SpecModel):
     zero_stage: int = Field(default=0, ge=0, le=3, strict=True)
     """What data-parallel ranks share instead of each holding it: 0 nothing, 1 optimizer state, 2 gradients, too,
     3 parameters, too (ZeRO)."""
+    interleaving: Degree = 1
+    """Chunks of layers that each pipeline stage holds; the wait for the first and last micro-batch is divided by it."""
 
     def issues(self, widths: Iterable[int], *, elastic: bool) -> list[FieldIssue]:
         """Return why gangs of these widths, or elastic ones, cannot be divided so; empty where they can.

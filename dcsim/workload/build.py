@@ -18,7 +18,7 @@ from dcsim.spec.scenario import Scenario
 from dcsim.spec.workload import GeneratedWorkloadSpec, TraceWorkloadSpec
 from dcsim.workload.distinct import distinct_rows
 from dcsim.workload.generate import generate_jobs
-from dcsim.workload.job_costs import ideal_step_s
+from dcsim.workload.job_costs import ideal_step_s, startup_s
 from dcsim.workload.jobs import JobTable
 from dcsim.workload.profile_store import JobCosts
 
@@ -286,13 +286,15 @@ def _with_steps(
         return table
     part = table.take(timed)
     first, inverse = distinct_rows(part.profile, part.accelerators, part.batch_per_accelerator)
-    step_s = np.empty(len(first))
+    step_s, starting_s = np.empty(len(first)), np.empty(len(first))
     for i, row in enumerate(first.tolist()):
         costs = profiles[part.profile_names[part.profile[row]]]
         width, batch = int(part.accelerators[row]), int(part.batch_per_accelerator[row])
         step_s[i] = ideal_step_s(costs, reference, width, batch, catalogue=catalogue, per_server=per_server)
+        starting_s[i] = startup_s(costs)
     steps, duration_s = table.steps.copy(), table.duration_s.copy()
-    whole = np.maximum(1.0, np.rint(part.duration_s * part.accelerator_share / step_s[inverse]))
+    working_s = np.maximum(0.0, part.duration_s - starting_s[inverse])  # a run time holds its start-up
+    whole = np.maximum(1.0, np.rint(working_s * part.accelerator_share / step_s[inverse]))
     steps[timed] = np.where(part.duration_s > 0, whole, 0.0)
     duration_s[timed] = np.nan
     return replace(table, steps=steps, duration_s=duration_s)

@@ -1,10 +1,10 @@
-"""What one optimizer step costs on an accelerator: the measured fit where it was measured, else a roofline.
+"""What one optimizer step costs on an accelerator: as measured where it was measured, else a roofline.
 
-The step time of a profile is measured on one host: step = overhead + per_sample * batch +
-per_device * (devices - 1). Its last term is what running the devices of that host together cost:
-their all-reduce and their contention. So on the calibrated device the traffic *inside* a server is
+The step time of a profile is measured on one host: a surface through what was measured, or without one the line
+step = overhead + per_sample * batch + per_device * (devices - 1). Its last term, or what the surface adds to the
+step of one device, is what running the devices of that host together cost: their all-reduce and their contention. So on the calibrated device the traffic *inside* a server is
 already counted and `StepCost.intra_allreduce_bytes` is 0; only the traffic *between* servers is left
-to the simulator. On other hardware that term says nothing: it is left out, and both kinds of
+to the simulator. On other hardware it says nothing: it is left out, and both kinds of
 traffic are left to the simulator. See docs/decisions/0030-step-cost.md.
 """
 
@@ -15,11 +15,13 @@ from dataclasses import dataclass
 
 from dcsim.errors import Problem, ProfileError
 from dcsim.facility.hardware import CATALOGUE, Accelerator
-from dcsim.workload.profile import CostProfile
+from dcsim.workload.profile import CostProfile, StepTimeSurface
+from dcsim.workload.surface import batch_range, device_range, surface_step_time_s
 
 __all__ = [
     "StepCost",
     "check_efficiency",
+    "fits",
     "ideal_step_time_s",
     "marginal_efficiency",
     "rate_used",
@@ -43,7 +45,7 @@ class StepCost:
     utilisation: float
     """Part of compute_s in which a device computes, (0, 1]; the rest is measured communication."""
     extrapolated: bool
-    """Used outside what was measured: other hardware, or outside the measured batches or widths."""
+    """Not as measured: other hardware, outside the measured batches or widths, or a profile that was not measured."""
     reasons: tuple[str, ...]
     """Why it is extrapolated, in words; empty where it is not."""
 
@@ -121,9 +123,9 @@ def step_cost(
     Raises:
         ProfileError: Unknown device or precision, or a width or batch below its range.
 
-    On the calibrated device the fit is used, and outside the measured range continued: in the batch
-    by its slope, in the width by its last measured value (a ring's cost levels off, and contention is
-    bounded by the host). Elsewhere compute_s = overhead + batch * roofline(sample) with the measured
+    On the calibrated device the surface is used where there is one, else the fit, and outside the measured range
+    continued: in the batch by its last slope, in the width by its last measured value (a ring's cost levels off, and
+    contention is bounded by the host). Elsewhere compute_s = overhead + batch * roofline(sample) with the measured
     marginal efficiency; the overhead, work of the host, is kept.
     """
     batch = batch_per_accelerator or profile.fit.batch_per_device_max
@@ -142,6 +144,14 @@ def step_cost(
         extrapolated=bool(reasons),
         reasons=reasons,
     )
+
+
+def fits(profile: CostProfile, accelerator: Accelerator) -> bool:
+    """Return whether what a device holds in the largest configuration looked at fits into an accelerator's memory.
+
+    True where the profile does not know its memory (0), or the catalogue that of the accelerator.
+    """
+    return profile.memory_bytes_per_device <= (accelerator.memory_bytes or float("inf"))
 
 
 def ideal_step_time_s(cost: StepCost, accelerator: Accelerator, devices: int) -> float:
@@ -174,10 +184,12 @@ def _parts(
 ) -> tuple[float, float, tuple[str, ...]]:
     """Return (time of a device alone, time lost by running together, why extrapolated)."""
     fit = profile.fit
-    reasons = list(_range_reasons(profile, devices, batch))
+    reasons = (*_origin_reasons(profile), *_range_reasons(profile, devices, batch))
     if accelerator.name == profile.device:
+        if profile.surface is not None:
+            return (*_surface_parts(profile.surface, devices, batch), reasons)
         together_s = fit.per_device_s * (min(devices, fit.devices_max) - 1)
-        return fit.overhead_s + fit.per_sample_s * batch, together_s, tuple(reasons)
+        return fit.overhead_s + fit.per_sample_s * batch, together_s, reasons
     source = measured_on or _device(profile)
     efficiency = marginal_efficiency(profile, source)
     alone_s = fit.overhead_s + batch * _sample_s(profile, accelerator, efficiency)
@@ -186,15 +198,51 @@ def _parts(
     return alone_s, 0.0, (f"{scaled} at {efficiency:.2%} of its {rate} roofline", *reasons)
 
 
+def _surface_parts(surface: StepTimeSurface, devices: int, batch: int) -> tuple[float, float]:
+    """Return (time of a device alone, time lost by running together) from a surface; their sum is what it says.
+
+    Where one device was not measured, or noise made it slower than many, all of the time counts as computing.
+    """
+    total_s = surface_step_time_s(surface, devices, batch)
+    if device_range(surface)[0] > 1:
+        return total_s, 0.0
+    alone_s = min(total_s, surface_step_time_s(surface, 1, batch))
+    return alone_s, total_s - alone_s
+
+
+def _origin_reasons(profile: CostProfile) -> Iterator[str]:
+    """Yield in words why the step times of a profile that was not measured are not to be taken for measured ones."""
+    if profile.origin == "measured":
+        return
+    words = {
+        "compiled": "compiled, not timed",
+        "predicted": "predicted, not measured",
+        "imported": "taken over from a table, not measured by the trainers",
+    }[profile.origin]
+    step, surface = profile.prediction, profile.surface
+    if step is not None:
+        low, high = (
+            step.step_time_low_s / step.step_time_s - 1.0,
+            step.step_time_high_s / step.step_time_s - 1.0,
+        )
+        words += f": {step.coverage:.0%} within {low:+.0%} to {high:+.0%}"
+    elif surface is not None:
+        words += f": {surface.coverage:.0%} within -+{surface.interval_relative:.0%}"
+    yield f"{profile.name}: {words}"
+
+
 def _range_reasons(profile: CostProfile, devices: int, batch: int) -> Iterator[str]:
-    """Yield in words how a width and a batch lie outside what was measured."""
-    fit = profile.fit
-    if not fit.batch_per_device_min <= batch <= fit.batch_per_device_max:
-        measured = f"{fit.batch_per_device_min} to {fit.batch_per_device_max}"
-        yield f"{profile.name}: batch {batch} a device is outside the measured {measured}"
-    if not fit.devices_min <= devices <= fit.devices_max:
-        measured = f"{fit.devices_min} to {fit.devices_max}"
-        yield f"{profile.name}: {devices} devices are outside the measured {measured}"
+    """Yield in words how a width and a batch lie outside what was measured, or predicted."""
+    fit, surface = profile.fit, profile.surface
+    batches = (fit.batch_per_device_min, fit.batch_per_device_max)
+    widths = (fit.devices_min, fit.devices_max)
+    if surface is not None:
+        batches, widths = batch_range(surface, devices), device_range(surface)
+    done = {"compiled": "compiled", "predicted": "predicted"}.get(profile.origin, "measured")
+    if not batches[0] <= batch <= batches[1]:
+        yield f"{profile.name}: batch {batch} a device is outside the {done} {batches[0]} to {batches[1]}"
+    if not widths[0] <= devices <= widths[1]:
+        yield f"{profile.name}: {devices} devices are outside the {done} {widths[0]} to {widths[1]}"
 
 
 def _device(profile: CostProfile) -> Accelerator:

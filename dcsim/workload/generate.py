@@ -29,7 +29,7 @@ from dcsim.workload.distributions import (
     mean_width,
     zipf_weights,
 )
-from dcsim.workload.job_costs import ideal_step_s, largest_batch
+from dcsim.workload.job_costs import ideal_step_s, largest_batch, startup_s
 from dcsim.workload.job_rules import rule_columns
 from dcsim.workload.jobs import JobTable
 from dcsim.workload.layouts import layout_text
@@ -66,7 +66,7 @@ def generate_jobs(
 
     Returns:
         A table of `spec.jobs` jobs with whole numbers of steps: the drawn run time over the ideal
-        step time (gang alone in one server) at the job's width and batch, rounded, at least 1.
+        step time (gang alone in one server) at the job's width and batch, start-up apart, rounded, at least 1.
 
     Raises:
         ScenarioError: Every profile the mix names that is not in `profiles`.
@@ -88,7 +88,7 @@ def generate_jobs(
         cpu_cores=np.zeros(spec.jobs),
         memory_bytes=np.zeros(spec.jobs),
         duration_s=np.full(spec.jobs, np.nan),
-        steps=np.maximum(1.0, np.rint(run_s / columns.step_s)),
+        steps=np.maximum(1.0, np.rint((run_s - columns.startup_s) / columns.step_s)),
         profile=np.array([names.index(entry.profile) for entry in spec.mix])[kind],
         batch_per_accelerator=columns.batch,
         slack_s=columns.slack_s,
@@ -133,6 +133,8 @@ class _KindColumns:
     batch: Ints
     slack_s: Floats
     step_s: Floats
+    startup_s: Floats
+    """Part of the drawn run time in which no step is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ def _kind_columns(spec: GeneratedWorkloadSpec, seed: int, kind: Ints, times: _St
         batch=np.zeros(spec.jobs, dtype=np.int64),
         slack_s=np.zeros(spec.jobs),
         step_s=np.zeros(spec.jobs),
+        startup_s=np.zeros(spec.jobs),
     )
     for i, entry in enumerate(spec.mix):
         mine = np.flatnonzero(kind == i)
@@ -178,6 +181,7 @@ def _kind_columns(spec: GeneratedWorkloadSpec, seed: int, kind: Ints, times: _St
         columns.batch[mine] = times.batch(entry)
         columns.slack_s[mine] = np.where(by_slack[mine] < entry.deferrable_fraction, entry.slack_s, 0.0)
         columns.step_s[mine] = np.array([times.seconds(entry, width) for width in widths])[choice]
+        columns.startup_s[mine] = startup_s(times.profiles[entry.profile])
     return columns
 
 

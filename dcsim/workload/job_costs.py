@@ -10,7 +10,7 @@ from dcsim.workload.cost import ideal_step_time_s, step_cost
 from dcsim.workload.measured_kind import MeasuredKind, packed_layout
 from dcsim.workload.profile_store import JobCosts
 
-__all__ = ["ideal_step_s", "largest_batch"]
+__all__ = ["ideal_step_s", "largest_batch", "startup_s"]
 
 
 def ideal_step_s(
@@ -56,3 +56,10 @@ def largest_batch(costs: JobCosts) -> int:
     if isinstance(costs, MeasuredKind):
         return costs.largest_batch
     return costs.profile.fit.batch_per_device_max
+
+
+def startup_s(costs: JobCosts) -> float:
+    """Return how long each attempt prepares before its first step [s]; 0 where that is not known, as of measured rates."""
+    if isinstance(costs, MeasuredKind) or costs.profile.startup is None:
+        return 0.0
+    return costs.profile.startup.total_s

@@ -48,7 +48,7 @@ def layout_of(text: str) -> Layout:
     2
     >>> layout_of("tensors=2")
     Traceback (most recent call last):
-    ValueError: 'tensors=2' -> expected NAME=NUMBER with one of tensor, pipeline, context, expert, micro_batches, zero_stage
+    ValueError: 'tensors=2' -> expected NAME=NUMBER with one of tensor, pipeline, context, expert, micro_batches, zero_stage, interleaving
     """
     degrees: dict[str, int] = {}
     known = Layout()._asdict()

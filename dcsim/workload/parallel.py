@@ -60,6 +60,8 @@ class Layout(NamedTuple):
     """Parts in which a replica's samples of a step pass through it, >= 1."""
     zero_stage: int = 0
     """What data-parallel ranks share instead of each holding it: 0 nothing, 1 optimizer state, 2 gradients, 3 parameters."""
+    interleaving: int = 1
+    """Chunks of layers that each pipeline stage holds, >= 1."""
 
     @classmethod
     def of(cls, spec: ParallelismSpec | None) -> Layout:
@@ -67,7 +69,7 @@ class Layout(NamedTuple):
         if spec is None:
             return cls()
         degrees = spec.tensor, spec.pipeline, spec.context, spec.expert
-        return cls(*degrees, spec.micro_batches, spec.zero_stage)
+        return cls(*degrees, spec.micro_batches, spec.zero_stage, spec.interleaving)
 
     @property
     def model(self) -> int:
@@ -90,15 +92,16 @@ class Layout(NamedTuple):
         return data
 
 
-def bubble_fraction(pipeline: int, micro_batches: int) -> float:
+def bubble_fraction(pipeline: int, micro_batches: int, interleaving: int = 1) -> float:
     """Return the time that pipeline stages wait for the first and last micro-batch, over that of computing.
 
-    (p - 1) / m (Narayanan et al. 2021, section 2.2.1; Huang et al., GPipe, 2019, arXiv:1811.06965).
+    (p - 1) / (v m) with v chunks of layers a stage (Narayanan et al. 2021, sections 2.2.1 and 2.2.2; Huang et al.,
+    GPipe, 2019, arXiv:1811.06965).
 
     >>> bubble_fraction(4, 12)
     0.25
     """
-    return (pipeline - 1) / micro_batches
+    return (pipeline - 1) / (interleaving * micro_batches)
 
 
 def rank_groups(dimension: Dimension, layout: Layout, devices: int) -> npt.NDArray[np.int64]:
@@ -133,7 +136,7 @@ def dimension_pattern(
         dimension: Whose groups.
         collective: What each of them does; in a pipeline, each stage sends the byte to the next and gets one back.
         algorithm: How.
-        layout: Degrees of parallelism; `micro_batches` and `zero_stage` change nothing here.
+        layout: Degrees of parallelism; `micro_batches`, `zero_stage` and `interleaving` change nothing here.
         counts: Devices on servers 0, 1, ...
 
     Raises:

@@ -48,7 +48,14 @@ Mode = Literal["pmap", "jit", "shard_map", "fsdp", "tensor", "pipeline"]
 Origin = Literal["measured", "compiled", "predicted", "imported"]
 """How the step times came about; only `measured` ones were timed by the trainers themselves."""
 OperatorKind = Literal[
-    "matmul", "convolution", "elementwise", "reduction", "data_movement", "gather_scatter", "collective", "other"
+    "matmul",
+    "convolution",
+    "elementwise",
+    "reduction",
+    "data_movement",
+    "gather_scatter",
+    "collective",
+    "other",
 ]
 
 
@@ -156,6 +163,8 @@ class OperatorCost(_Part):
     """Operands read and results written [B]."""
     efficiency: float | None = Field(default=None, gt=0, le=1)
     """Part of the roofline that this kind reaches on `CostProfile.device`, learnt from measured steps; None: not known."""
+    calls_per_step: float | None = Field(default=None, ge=0)
+    """Operators of this kind that a device starts one after the other in a step, whatever its batch; None: not known."""
 
 
 class StepTimeFit(_Part):
@@ -286,6 +295,14 @@ class Provenance(_Part):
     import_time_s: float = Field(ge=0)
     warnings: tuple[str, ...] = ()
     """What a reader must know before trusting the numbers, e.g. that the host was busy."""
+    device_kind: str | None = None
+    """What JAX calls the device, e.g. "NVIDIA A100-SXM4-80GB"; None: not recorded."""
+
+    @model_serializer(mode="wrap")
+    def _without_kind(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a kind that was not recorded, so that a profile without it keeps its bytes and its hash."""
+        record: dict[str, Any] = handler(self)
+        return {name: value for name, value in record.items() if name != "device_kind" or value is not None}
 
 
 class CostProfile(_Part):

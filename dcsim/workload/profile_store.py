@@ -20,6 +20,7 @@ from dcsim.spec.workload import TraceWorkloadSpec
 from dcsim.workload.files import replace_file
 from dcsim.workload.measured_kind import MeasuredKind
 from dcsim.workload.profile import PROFILE_VERSION, CostProfile
+from dcsim.workload.profile_parts import part_facts
 
 __all__ = [
     "PROFILE_BYTES_MAX",
@@ -82,9 +83,13 @@ def load_profile(path: Path) -> tuple[CostProfile, str]:
 
     Raises:
         ProfileError: With every problem: unreadable, too large, not strict JSON (duplicate keys, NaN),
-            of another version, changed since it was written, or contradicting itself.
+            no profile, of another version, changed since it was written, or contradicting itself.
     """
     record = _parse(_read(path), str(path))
+    if not record.keys() & CostProfile.model_fields.keys():
+        raise ProfileError(
+            [Problem(str(path), None, "", "other JSON", "a cost profile, as the trainers write it")]
+        )
     version = record.get("schema_version")
     if version != PROFILE_VERSION or isinstance(version, bool):
         hint = "calibrate again with this version: python -m trainers calibrate"
@@ -109,9 +114,11 @@ def profile_problems(profile: CostProfile, file: str = "profile") -> list[Proble
     """Return where a profile contradicts itself; empty where it is sound.
 
     Ranges run upwards and hold all fitted points, percentiles are in order, the fit is positive on
-    its range, and no configuration is measured twice.
+    its range, no configuration is measured twice, and see `dcsim.workload.profile_parts` for the parts that not
+    every profile has.
     """
-    return [Problem(file, None, *facts) for facts in (*_fit_facts(profile), *_point_facts(profile))]
+    facts = (*_fit_facts(profile), *_point_facts(profile), *part_facts(profile))
+    return [Problem(file, None, *each) for each in facts]
 
 
 def used_profiles(scenario: Scenario) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ the work that it has in data parallelism. A group's message is then
 
     data, expert_data   m / (T P), and for experts m / (T P E)
     tensor              m / (P C)
-    pipeline            m / (T C), over each boundary, activations one way and their gradients the other
+    pipeline            v m / (T C), over each boundary, activations one way and their gradients the other, with v
+                        chunks of layers a stage
     context             m / (T P)
     expert              m / (T P C)
 
@@ -133,7 +134,9 @@ def step_traffic(
         step = _step(part, layout, servers, counts, algorithm, links)
         if step.pattern.transfers or step.pattern.inside:
             parts.append(step)
-    return StepTraffic(tuple(parts), bubble_fraction(layout.pipeline, layout.micro_batches))
+    return StepTraffic(
+        tuple(parts), bubble_fraction(layout.pipeline, layout.micro_batches, layout.interleaving)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +178,9 @@ def _messages(traffic: CollectiveTraffic, layout: Layout, batch: int) -> Iterato
             continue
         messages = math.ceil(entry.messages_per_step * layout.micro_batches / p)
         if entry.dimension == "pipeline":
-            # Forward and backward, the last micro-batch leaves the last stage after m + p - 1 steps of each.
-            messages = 2 * (layout.micro_batches + p - 1)
+            # Forward and backward, the last micro-batch leaves the last stage after v m + p - 1 steps of each.
+            messages = 2 * (layout.interleaving * layout.micro_batches + p - 1)
+            whole *= layout.interleaving
         size = whole / divisors[entry.dimension]
         yield _Message(entry.dimension, entry.collective, size, messages, entry.overlap_fraction)
 
@@ -203,7 +207,7 @@ def _step(
     links: Links | None,
 ) -> DimensionStep:
     """Return what a step moves with the algorithm asked for, or the one that takes least time."""
-    shape = layout._replace(micro_batches=1, zero_stage=0)  # neither changes who talks to whom
+    shape = layout._replace(micro_batches=1, zero_stage=0, interleaving=1)  # none changes who talks to whom
 
     def run_by(name: Algorithm) -> DimensionStep:
         unit = dimension_pattern(part.dimension, part.collective, name, shape, counts)

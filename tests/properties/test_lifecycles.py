@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,16 @@ from dcsim.simulation.gangs import gangs_of
 from dcsim.simulation.kinds import RELEASES, LogKind
 from dcsim.testing import strategies as dst
 from dcsim.testing.whole_run import scenario_of
+from dcsim.workload.profile import StartUp
+from dcsim.workload.profile_store import LoadedProfile
 
 ORDERINGS = sorted(set(known_policies("ordering")) - {"fifo_as_published"})
 """All but one that promises types to jobs that may not use them: a published slip, kept for comparison."""
 PAIR = {"profiles": ["drawn", "drawn"], "relative_throughput": [0.7, 0.7]}
+IN_SERVER = PAIR | {"relative_throughput": [0.6, 0.6], "sharing": "server"}
+START_UPS = st.none() | st.builds(
+    StartUp, process_s=st.just(1.0), data_s=st.floats(0.0, 4.0), compile_s=st.floats(0.0, 20.0)
+)
 SPENT = ("productive", "checkpoint", "restore", "redone", "stalled", "waiting")
 
 
@@ -77,7 +84,7 @@ def runs(draw: st.DrawFn, ordering: str | None = None) -> tuple[Any, dict[str, A
         network=draw(dst.networks(starved=False)),
         storage=draw(dst.storages(starved=False)),
         preemption=draw(preemptions()),
-        colocation=[PAIR] if draw(st.booleans()) else [],
+        colocation=draw(st.sampled_from(([], [PAIR], [IN_SERVER], [PAIR, IN_SERVER]))),
         tenants=tenants,
         policies={
             "ordering": _choice(name, draw),
@@ -85,7 +92,19 @@ def runs(draw: st.DrawFn, ordering: str | None = None) -> tuple[Any, dict[str, A
             "energy": energy,
         },
     )
-    return scenario, {"jobs": jobs, "profiles": draw(dst.loaded_profiles())}
+    return scenario, {"jobs": jobs, "profiles": starting_up(draw(dst.loaded_profiles()), draw(START_UPS))}
+
+
+def starting_up(profiles: Any, startup: StartUp | None) -> Any:
+    """Return cost profiles with this start-up."""
+    if startup is None:
+        return profiles
+    return {
+        name: replace(costs, profile=costs.profile.model_copy(update={"startup": startup}))
+        if isinstance(costs, LoadedProfile)
+        else costs
+        for name, costs in profiles.items()
+    }
 
 
 @pytest.mark.parametrize("ordering", ORDERINGS)

@@ -10,7 +10,9 @@ from dcsim.spec.scenario import Scenario
 from dcsim.workload.jobs import job_table
 from dcsim.workload.measured_kind import MeasuredKind
 from dcsim.workload.rate_table import MeasuredPair, MeasuredRate, RateProvenance, RateTable
+from tests.simulation.deciders import Recapping, under
 from tests.simulation.halls import DEVICE_IDLE_W, DEVICE_PEAK_W, hall, run
+from tests.simulation.test_caps_by_hand import at, capped_to
 
 PAIR = {"profiles": ["a", "b"], "relative_throughput": [0.8, 0.6]}
 
@@ -140,3 +142,70 @@ def test_a_run_time_given_as_such_is_kept_beside_others() -> None:
     # The other runs in proportion, for the two were not measured: 50 steps in 100 s, the rest alone.
     assert result.jobs["end_s"].tolist() == pytest.approx([100.0, 150.0], rel=1e-12)
     assert result.jobs["extrapolated"].tolist() == [False, True]
+
+
+# -- devices of one server -------------------------------------------------------------------------------
+
+IN_SERVER = PAIR | {"sharing": "server"}
+
+
+def test_jobs_in_one_server_slow_each_other_as_measured_there() -> None:
+    result = run(hall(servers=1, devices=2, colocation=[IN_SERVER]), _jobs(("a", 0.0, 100.0, 1.0), ("b", 20.0, 30.0, 1.0)), profiles=_kinds())  # fmt: skip
+    # As on one device above: a 20 s alone, 50 s at 0.8, 40 s alone; b 30 / 0.6 = 50 s.
+    assert result.jobs["end_s"].tolist() == pytest.approx([110.0, 70.0], rel=1e-12)
+    assert result.jobs["neighbour_stall_s"].tolist() == pytest.approx([10.0, 20.0], rel=1e-12)
+    assert result.jobs["stalled_accelerator_s"].tolist() == pytest.approx([10.0, 20.0], rel=1e-12)
+    assert result.jobs["ideal_s"].tolist() == pytest.approx([100.0, 30.0], rel=1e-12)
+    assert not result.jobs["extrapolated"].any()
+
+
+def test_in_another_server_nobody_is_slowed() -> None:
+    scenario = hall(servers=2, devices=1, colocation=[IN_SERVER])
+    result = run(scenario, _jobs(("a", 0.0, 100.0, 1.0), ("b", 0.0, 30.0, 1.0)), profiles=_kinds())
+    assert result.jobs["end_s"].tolist() == pytest.approx([100.0, 30.0], rel=1e-12)
+
+
+def test_a_gang_is_as_slow_as_in_the_slowest_of_its_servers() -> None:
+    pairs = [IN_SERVER, {"profiles": ["a", "c"], "relative_throughput": [0.5, 1.0], "sharing": "server"}]
+    scenario = hall(servers=2, devices=2, colocation=pairs, policies={"placement": "spread"})
+    table = RateTable(
+        provenance=RateProvenance(source="by hand", measured_on="paper"),
+        rates=tuple(
+            MeasuredRate(kind=kind, accelerator="D", layout=layout, batch=8, steps_per_s=1.0)
+            for kind in "abc"
+            for layout in ((1,), (1, 1))
+        ),
+    )
+    kinds = {name: MeasuredKind(table, name) for name in table.names()}
+    jobs = job_table(
+        submit_s=[0.0, 0.0, 0.0],
+        steps=[60.0, 50.0, 100.0],
+        profile=["b", "c", "a"],
+        accelerators=[1, 1, 2],
+        batch_per_accelerator=8,
+    )
+    result = run(scenario, jobs, profiles=kinds)
+    # a is at 0.5 while c, which it does not slow, is in one of its servers: 25 steps until 50 s; then at 0.8 beside
+    # b, which has gone at 0.6 all along and ends at 100 s: 40 steps more; the last 35 alone.
+    assert result.jobs["end_s"].tolist() == pytest.approx([100.0, 50.0, 135.0], rel=1e-12)
+
+
+def test_a_pair_not_measured_in_a_server_runs_as_alone_and_says_so() -> None:
+    result = run(hall(servers=1, devices=2, colocation=[IN_SERVER]), _jobs(("a", 0.0, 50.0, 1.0), ("c", 0.0, 25.0, 1.0)), profiles=_kinds())  # fmt: skip
+    assert result.jobs["end_s"].tolist() == pytest.approx([50.0, 25.0], rel=1e-12)
+    assert result.jobs["extrapolated"].all()
+
+
+def test_caps_that_change_and_neighbours_in_a_server_slow_a_job_together() -> None:
+    speed = capped_to(0.6)[0]
+    jobs = _jobs(("a", 0.0, 100.0, 1.0), ("b", 0.0, 1000.0, 1.0))
+    policies = under("fifo", Recapping(at([50.0], [0.6])))
+    result = run(
+        hall(servers=1, devices=2, colocation=[IN_SERVER]), jobs, profiles=_kinds(), policies=policies
+    )
+    # a: 50 s at 0.8 uncapped, then its last 60 steps at 0.8 of its rate under the cap; b alone from there, at `speed`.
+    a_s = 50.0 + 60.0 / (0.8 * speed)
+    b_done = 50.0 * 0.6 + (a_s - 50.0) * 0.6 * speed
+    assert result.jobs["end_s"].tolist() == pytest.approx([a_s, a_s + (1000.0 - b_done) / speed], rel=1e-9)
+    assert result.jobs["throttled_s"][0] == pytest.approx(60.0 / speed - 60.0, rel=1e-9)
+    assert result.jobs["neighbour_stall_s"][0] == pytest.approx(a_s - 40.0 - 60.0 / speed, rel=1e-9)

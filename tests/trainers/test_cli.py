@@ -62,7 +62,7 @@ def test_help_is_quick_and_imports_nothing_heavy() -> None:
         ["calibrate", "resnet"],
         ["calibrate", "linear", "--devices", "0"],
         ["calibrate", "linear", "--modes", "tensor"],
-        ["train", "linear", "--steps", "-5"],
+        ["train", "linear", "--steps", "many"],
         ["validate", "holdout", "resnet"],
         [],
     ],
@@ -79,18 +79,6 @@ def test_a_broken_profile_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFix
     broken.write_text('{"schema_version": 1}')
     assert main(["show", str(broken)]) == 2
     assert "broken.json" in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("eight_devices")
-def test_training_prints_a_falling_loss(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("XLA_FLAGS", "")  # JAX runs already: what the command sets is undone afterwards
-    assert main(["train", "linear", "--steps", "200", "--batch", "100"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    losses = [float(line.split()[-1]) for line in lines if line.startswith("step")]
-    assert losses[-1] < losses[0] / 100
-    assert lines[-1].startswith("test loss 0.00")
 
 
 def test_an_interrupt_exits_with_130(

@@ -6,7 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from trainers.hlo import Collective, collectives, step_cost
+from trainers.hlo import (
+    Collective,
+    CollectiveCall,
+    collective_calls,
+    collective_kinds,
+    collectives,
+    step_cost,
+)
 
 
 @pytest.mark.parametrize(
@@ -70,3 +77,82 @@ def test_a_backend_without_memory_analysis_says_so() -> None:
     compiled = SimpleNamespace(cost_analysis=dict, memory_analysis=lambda: None)
     with pytest.raises(RuntimeError, match="does not report"):
         step_cost(compiled)
+
+
+LOOP = """HloModule jit_step, is_scheduled=true
+
+%body.1 (state: (s32[], f32[8])) -> (s32[], f32[8]) {
+  %state = (s32[], f32[8]{0}) parameter(0)
+  %value = f32[8]{0} get-tuple-element(%state), index=1
+  %sum = f32[8]{0} all-reduce(%value), replica_groups={{0,1},{2,3}}, to_apply=%add
+  ROOT %next = (s32[], f32[8]{0}) tuple(%value, %sum)
+}
+
+%condition.1 (state: (s32[], f32[8])) -> pred[] {
+  ROOT %state.1 = (s32[], f32[8]{0}) parameter(0)
+}
+
+ENTRY %main (x: f32[8]) -> f32[8] {
+  %x = (s32[], f32[8]{0}) parameter(0)
+  %loop = (s32[], f32[8]{0}) while(%x), condition=%condition.1, body=%body.1, backend_config={TRIPS}
+  ROOT %out = f32[8]{0} get-tuple-element(%loop), index=1
+}
+"""
+
+
+@pytest.mark.parametrize(("trips", "times"), [('"known_trip_count":{"n":"5"}', 5), ('"other":{}', 1)])
+def test_what_is_in_a_loop_counts_once_a_turn_where_the_turns_are_known(trips: str, times: int) -> None:
+    text = LOOP.replace("TRIPS", "{" + trips + "}")
+    assert collectives(text) == {"all-reduce": Collective(times, times * 32)}
+    assert collective_calls(text) == (CollectiveCall("all-reduce", 32, times, 2),)
+
+
+@pytest.mark.parametrize(
+    ("groups", "size"),
+    [
+        ("replica_groups={{0,1,2,3}}", 4),
+        ("replica_groups={{0,1},{2,3}}", 2),
+        ("replica_groups={}", None),
+        ("channel_id=1", None),
+        ("replica_groups=[2,4]<=[8]", 4),
+        ("replica_groups=[4,2]<=[2,4]T(1,0)", 2),
+        ("replica_groups=mesh['data'=4,'tensor'=2] {'data'}, use_global_device_ids=true", 4),
+        ("replica_groups=mesh['data'=4,'tensor'=2] {'data','tensor'}", 8),
+        ("replica_groups=mesh['data'=8] {'data':(1)2}", 2),
+    ],
+)
+def test_size_of_the_groups_that_reduce_together(groups: str, size: int | None) -> None:
+    (call,) = collective_calls(f"%r = f32[4]{{0}} all-reduce(%x), {groups}, to_apply=%add")
+    assert call.group_size == size
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        "replica_groups={{0},{1}}",
+        "replica_groups=[8,1]<=[8]",
+        "replica_groups=mesh['data'=4,'tensor'=1] {'tensor'}",
+    ],
+)
+def test_devices_alone_in_their_group_send_nothing(groups: str) -> None:
+    assert collectives(f"%r = f32[4]{{0}} all-reduce(%x), {groups}") == {}
+
+
+def test_starts_that_return_their_operands_count_their_results() -> None:
+    text = """
+      %g = (f32[4]{0}, f32[16]{0}) all-gather-start(%x), dimensions={0}
+      %h = f32[16]{0} all-gather-done(%g)
+      %p = (f32[4]{0}, f32[4]{0}, u32[], u32[]) collective-permute-start(%y), source_target_pairs={{0,1},{1,0}}
+      %q = f32[4]{0} collective-permute-done(%p)
+    """
+    assert collectives(text) == {"all-gather": Collective(1, 64), "collective-permute": Collective(1, 16)}
+
+
+def test_collectives_are_named_as_cost_profiles_name_them() -> None:
+    text = "%a = f32[4]{0} all-reduce(%x)\n%p = f32[2]{0} collective-permute(%y), source_target_pairs={{0,1}}"
+    found = collective_kinds(SimpleNamespace(as_text=lambda: text), 2, "pipeline")
+    assert [(each.kind, each.count, each.size_bytes) for each in found] == [
+        ("all_reduce", 1, 16),
+        ("send_recv", 1, 8),
+    ]
+    assert {(each.devices, each.mode) for each in found} == {(2, "pipeline")}

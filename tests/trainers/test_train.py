@@ -45,7 +45,7 @@ def test_linear_model_reaches_the_least_squares_solution() -> None:
 def test_digit_classifier_learns_on_two_devices() -> None:
     result, dataset, metrics = run("digits_mlp", steps=150, batch=32, devices=2, mode="pmap")
     assert result.losses[0] == pytest.approx(np.log(10), rel=0.25)
-    assert np.mean(result.losses[-10:]) < 0.5
+    assert np.mean(result.losses[-10:]) < 0.8  # half of the hidden units left out, penalty included
     assert metrics.accuracy is not None
     assert metrics.accuracy > 0.85
     assert len(dataset.test_x) == 500

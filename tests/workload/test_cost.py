@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from dcsim.errors import ProfileError
 from dcsim.facility.hardware import CATALOGUE
 from dcsim.workload.cost import (
     check_efficiency,
+    fits,
     ideal_step_time_s,
     marginal_efficiency,
     rate_used,
@@ -130,3 +132,79 @@ def test_costs_grow_with_batch_and_width(profile: CostProfile, devices: int, bat
     assert cost.extrapolated == bool(cost.reasons)
     inside = devices <= 2 and 32 <= batch <= 128 and name == "cpu-core"
     assert cost.extrapolated != inside
+
+
+KNOTS = {(1, 32): 4e-3, (1, 64): 8e-3, (1, 128): 40e-3, (2, 32): 5e-3, (2, 128): 50e-3}
+
+
+def _with_surface(make_profile: Callable[..., CostProfile], **changes: Any) -> CostProfile:
+    knots = [
+        {"devices": devices, "batch_per_device": batch, "step_time_s": time_s}
+        for (devices, batch), time_s in KNOTS.items()
+    ]
+    return make_profile(surface={"knots": knots, "interval_relative": 0.07, "coverage": 0.9}, **changes)
+
+
+def test_a_surface_goes_before_the_fit(make_profile: Callable[..., CostProfile]) -> None:
+    profile = _with_surface(make_profile)
+    for (devices, batch), time_s in KNOTS.items():
+        cost = step_cost(profile, HERE, devices, batch)
+        assert cost.compute_s == pytest.approx(time_s)
+        assert cost.reasons == ()
+        # The ring inside the server is part of what was measured: nothing may be added to it.
+        assert ideal_step_time_s(cost, HERE, devices) == cost.compute_s
+    # 1 device takes 40 of the 50 ms of 2: the rest is lost by running together.
+    assert step_cost(profile, HERE, 2, 128).utilisation == pytest.approx(0.8)
+    assert step_cost(profile, HERE, 1, 96).compute_s == pytest.approx(24e-3)
+
+
+def test_outside_a_surface_is_flagged_and_continued(make_profile: Callable[..., CostProfile]) -> None:
+    profile = _with_surface(make_profile)
+    wide, large = step_cost(profile, HERE, 8, 128), step_cost(profile, HERE, 1, 192)
+    assert wide.compute_s == pytest.approx(50e-3)
+    assert wide.reasons == ("round: 8 devices are outside the measured 1 to 2",)
+    assert large.compute_s == pytest.approx(72e-3)
+    assert large.reasons == ("round: batch 192 a device is outside the measured 32 to 128",)
+
+
+def test_a_gang_faster_than_one_device_computes_all_the_time(
+    make_profile: Callable[..., CostProfile],
+) -> None:
+    knots = [
+        {"devices": devices, "batch_per_device": 64, "step_time_s": time_s}
+        for devices, time_s in ((1, 0.2), (2, 0.1))
+    ]
+    profile = make_profile(surface={"knots": knots, "interval_relative": 0.1, "coverage": 0.9})
+    cost = step_cost(profile, HERE, 2, 64)
+    assert (cost.compute_s, cost.utilisation) == (0.1, 1.0)
+
+
+def test_other_hardware_is_scaled_as_without_a_surface(make_profile: Callable[..., CostProfile]) -> None:
+    plain = step_cost(make_profile(), V100, 4, 64)
+    assert step_cost(_with_surface(make_profile), V100, 4, 64).compute_s == plain.compute_s
+
+
+def test_what_was_not_measured_says_so(make_profile: Callable[..., CostProfile]) -> None:
+    step = {
+        "devices": 2, "global_batch": 64, "layout": "data=2", "step_time_s": 0.01, "step_time_low_s": 0.0093,
+        "step_time_high_s": 0.0109, "coverage": 0.9, "mfu": 0.3, "parts_s": {"compute": 0.01}, "memory_parts_bytes": {},
+    }  # fmt: skip
+    predicted = make_profile(origin="predicted", prediction=step)
+    cost = step_cost(predicted, HERE, 1, 64)
+    assert cost.extrapolated
+    assert cost.reasons == ("round: predicted, not measured: 90% within -7% to +9%",)
+    compiled = step_cost(make_profile(origin="compiled"), HERE, 1, 256)
+    assert compiled.reasons == (
+        "round: compiled, not timed",
+        "round: batch 256 a device is outside the compiled 32 to 128",
+    )
+    imported = step_cost(_with_surface(make_profile, origin="imported"), HERE, 1, 64)
+    assert imported.reasons == (
+        "round: taken over from a table, not measured by the trainers: 90% within -+7%",
+    )
+
+
+def test_memory_that_does_not_fit_is_told(make_profile: Callable[..., CostProfile]) -> None:
+    assert fits(make_profile(memory_bytes_per_device=16e9), V100)
+    assert not fits(make_profile(memory_bytes_per_device=100e9), V100)
+    assert fits(make_profile(memory_bytes_per_device=0.0), V100)  # not known

@@ -225,9 +225,97 @@ def test_builtin_profiles_are_sound_and_sorted() -> None:
     assert set(load_profiles(kept, scenario, Path())) == set(kept)
 
 
-def test_the_schema_names_every_field(profile: CostProfile, tmp_path: Path) -> None:
+PARTS: dict[str, Any] = {
+    "origin": "predicted",
+    "surface": {
+        "knots": [
+            {"devices": 1, "batch_per_device": 32, "step_time_s": 0.004},
+            {"devices": 1, "batch_per_device": 128, "step_time_s": 0.014},
+        ],
+        "interval_relative": 0.1,
+        "coverage": 0.9,
+        "regimes": [32],
+    },
+    "operators": [{"kind": "matmul", "flops_per_sample": 1e6, "bytes_per_sample": 1e4}],
+    "startup": {"process_s": 1.0, "data_s": 0.5, "compile_s": 2.0},
+    "prediction": {
+        "devices": 2, "global_batch": 64, "layout": "data=2", "step_time_s": 0.01, "step_time_low_s": 0.009,
+        "step_time_high_s": 0.012, "coverage": 0.9, "mfu": 0.3, "parts_s": {"compute": 0.008, "all_reduce": 0.002},
+        "memory_parts_bytes": {"weights": 4e5}, "assumptions": ["full overlap"],
+    },
+    "collectives": {
+        "compiled": [{"kind": "all_reduce", "devices": 2, "mode": "jit", "count": 1, "size_bytes": 400_004.0}],
+        "overlap_fraction": 0.5,
+    },
+    "energy": {"power_w": 10.0},
+    "provenance": {"device_kind": "cpu"},
+}  # fmt: skip
+"""All that a profile may leave out."""
+
+
+def test_the_schema_names_every_field(make_profile: Callable[..., CostProfile], tmp_path: Path) -> None:
     schema = profile_json_schema()
-    save_profile(profile, tmp_path / "p.json")
-    assert set(schema["properties"]) == set(json.loads((tmp_path / "p.json").read_text()))
+    save_profile(make_profile(**PARTS), tmp_path / "whole.json")
+    save_profile(make_profile(), tmp_path / "bare.json")
+    whole, bare = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("whole", "bare"))
+    assert set(schema["properties"]) == set(whole)
+    assert whole.keys() - bare.keys() == {"origin", "surface", "operators", "startup", "prediction"}
+    # What is required is in every file, and what is not may be left out.
+    assert set(schema["required"]) <= set(bare)
     assert schema["additionalProperties"] is False
     assert "sha256" in schema["required"]
+
+
+def test_parts_come_back_as_they_were(make_profile: Callable[..., CostProfile], tmp_path: Path) -> None:
+    profile = make_profile(**PARTS)
+    save_profile(profile, tmp_path / "p.json")
+    assert load_profile(tmp_path / "p.json")[0] == profile
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "words"),
+    [
+        ("surface", {"knots": PARTS["surface"]["knots"][::-1]}, "(1, 32) after (1, 128) -> expected ascending"),
+        ("surface", {"knots": PARTS["surface"]["knots"][:1] * 2}, "(1, 32) after (1, 32) -> expected ascending"),
+        ("surface", {"regimes": [256]}, "surface.regimes.0: 256 -> expected a batch from 32 to below 128"),
+        ("surface", {"regimes": [64, 64]}, "surface.regimes.1: 64 after 64 -> expected ascending"),
+        ("prediction", {"step_time_low_s": 0.011}, "expected low <= step time <= high"),
+        ("prediction", {"parts_s": {"compute": 0.004, "all_reduce": 0.002}}, "0.006 s in all -> expected parts that add"),
+        ("prediction", {"memory_parts_bytes": {"weights": -1.0}}, "memory_parts_bytes.weights: -1 -> expected at least 0"),
+    ],
+)  # fmt: skip
+def test_parts_that_contradict_themselves_are_refused(
+    make_profile: Callable[..., CostProfile], tmp_path: Path, part: str, changes: dict[str, Any], words: str
+) -> None:
+    changed = {**PARTS, part: {**PARTS[part], **changes}}
+    if "parts_s" in changes:
+        changed["prediction"] = {**PARTS["prediction"], "parts_s": changes["parts_s"]}
+    with pytest.raises(ProfileError) as caught:
+        save_profile(make_profile(**changed), tmp_path / "p.json")
+    assert words in str(caught.value)
+
+
+def test_parts_that_contradict_the_rest_are_refused(make_profile: Callable[..., CostProfile]) -> None:
+    def words(**changes: Any) -> str:
+        return " ".join(map(str, profile_problems(make_profile(**{**PARTS, **changes}))))
+
+    assert words() == ""
+    assert "one, origin measured -> expected origin predicted" in words(origin="measured")
+    outside = [{"devices": 1, "batch_per_device": batch, "step_time_s": 0.01} for batch in (32, 256)]
+    assert "within the measured 32 to 128" in words(surface={**PARTS["surface"], "knots": outside})
+    other = {**PARTS["surface"], "mode": "pmap"}
+    assert "pmap -> expected the mode of some measured points" in words(
+        origin="measured", prediction=None, surface=other
+    )
+    twice = PARTS["operators"] * 2
+    assert "operators: matmul -> expected each kind once" in words(operators=twice)
+    compiled = PARTS["collectives"]["compiled"] * 2
+    assert "each (kind, devices, mode) once" in words(collectives={"compiled": compiled})
+
+
+@pytest.mark.parametrize("content", [{"traceEvents": []}, {}])
+def test_other_json_is_said_to_be_no_profile(content: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ProfileError, match="expected a cost profile"):
+        load_profile(path)

@@ -19,5 +19,5 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
 def run(_: argparse.Namespace) -> int:
     """Print a line for each model."""
     for each in CARDS.values():
-        say(f"{each.name:<18}{each.summary}; {each.optimizer}")
+        say(f"{each.name:<20}{each.summary}; {each.optimizer}")
     return 0

@@ -21,9 +21,13 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
 def run(options: argparse.Namespace) -> int:
     """Print what a profile says, and its hash."""
     from dcsim.workload.profile_store import load_profile
+    from trainers.provenance import host_difference
     from trainers.show import describe
 
     profile, sha256 = load_profile(options.profile)
     say(describe(profile))
+    difference = host_difference(profile)
+    if difference is not None:
+        say(f"note           {difference}")
     say(f"sha256         {sha256}")
     return 0

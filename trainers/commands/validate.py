@@ -1,14 +1,19 @@
-"""`validate`: compare predictions with reality."""
+"""`validate`: compare predictions with reality, and write pages of it."""
 
 from __future__ import annotations
 
 import argparse
-import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dcsim.workload.profile import CostProfile
-from trainers.commands.arguments import model, positive, say
+from trainers.commands.arguments import model, positive, positive_list, say
+from trainers.commands.validate_checks import add_checks
+
+if TYPE_CHECKING:
+    from dcsim.workload.profile import CostProfile
+    from trainers.validation.result import Validation
 
 __all__ = ["add", "run"]
 
@@ -17,71 +22,190 @@ EXIT_FAILED = 1
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privately
     """Add the command to those of `python -m trainers`."""
-    validate = commands.add_parser("validate", help="compare a profile with new measurements")
-    validate.add_argument("what", choices=("holdout",), help="random configurations that were not fitted")
-    validate.add_argument(
-        "model",
-        nargs="*",
-        type=model,
-        metavar="MODEL",
-        help="calibrated on this host first (default: all but linear)",
-    )
-    validate.add_argument("--profile", type=Path, action="append", default=[], help="use this one as it is")
-    validate.add_argument("--points", type=positive, default=4)
-    validate.add_argument("--steps", type=positive, default=100)
-    validate.add_argument("--budget-s", type=float, default=30.0, help="a model")
-    validate.add_argument("--seed", type=int, default=1)
-    validate.add_argument("--max-error", type=float, default=0.25, help="of the mean |relative error|")
-    validate.set_defaults(run=run)
+    validate = commands.add_parser("validate", help="compare predictions with reality")
+    kinds = validate.add_subparsers(dest="what", required=True, metavar="WHAT")
+    _add_holdout(kinds)
+    _add_closed_loop(kinds)
+    add_checks(kinds, _finish)
+    _add_page(kinds)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare as the options say; 1 where an error is too large."""
+    """Compare as the options say; 1 where a target is missed."""
+    return int(options.run(options))
+
+
+def _add_holdout(kinds: Any) -> None:  # noqa: ANN401 - as above
+    holdout = kinds.add_parser(
+        "holdout", help="profiles against random configurations that were not measured"
+    )
+    holdout.add_argument(
+        "model", nargs="*", type=model, metavar="MODEL",
+        help="calibrated on this host first (default: digits_mlp digits_conv tiny_transformer)",
+    )  # fmt: skip
+    holdout.add_argument("--profile", type=Path, action="append", default=[], help="use this one as it is")
+    holdout.add_argument(
+        "--devices", type=positive_list, default=(1,), help="that are calibrated (default: 1)"
+    )
+    holdout.add_argument("--points", type=positive, default=6, help="configurations of each model")
+    holdout.add_argument("--repeats", type=positive, default=5, help="measurements of each configuration")
+    holdout.add_argument("--steps", type=positive, default=100, help="timed steps of each measurement")
+    holdout.add_argument("--budget-s", type=float, default=60.0, help="time to calibrate a model")
+    holdout.add_argument("--seed", type=int, default=1)
+    holdout.add_argument("--max-error", type=float, help="of a model's mean |relative error| (default: 0.05)")
+    holdout.add_argument("--worst-error", type=float, help="of a model's largest (default: 0.12)")
+    holdout.add_argument(
+        "--out", type=Path, help="keep profiles, measurements and pages there, and go on from there"
+    )
+    holdout.set_defaults(run=_holdout)
+
+
+def _add_closed_loop(kinds: Any) -> None:  # noqa: ANN401 - as above
+    loop = kinds.add_parser("closed-loop", help="real jobs on a small real cluster against their simulation")
+    loop.add_argument("--jobs", type=positive, default=12)
+    loop.add_argument("--models", type=_models, default=(), metavar="MODEL,...", help="of the jobs")
+    loop.add_argument("--policies", type=_names, default=("fifo", "shortest_first"), metavar="NAME,...")
+    loop.add_argument("--repeats", type=positive, default=5, help="real runs of each policy")
+    loop.add_argument("--cores", type=positive, default=2, help="one job each")
+    loop.add_argument("--seed", type=int, default=1)
+    loop.add_argument("--budget-s", type=float, default=30.0, help="time to calibrate a model")
+    loop.add_argument("--out", type=Path, default=Path("validation/closed-loop"))
+    loop.set_defaults(run=_closed_loop)
+
+
+def _add_page(kinds: Any) -> None:  # noqa: ANN401 - as above
+    page = kinds.add_parser("page", help="write the results of validations as one page")
+    page.add_argument(
+        "--from", dest="sources", type=Path, action="append", default=[], metavar="DIR_OR_FILE",
+        help="a result, or a folder that holds some; give it again for more",
+    )  # fmt: skip
+    page.add_argument(
+        "--out", type=Path, default=Path("docs/validation.md"), help="a Markdown file, or an HTML file"
+    )
+    page.set_defaults(run=_page)
+
+
+def _models(text: str) -> tuple[str, ...]:
+    return tuple(model(part) for part in text.split(","))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+# -- holdout -----------------------------------------------------------------------------------------------
+
+
+def _holdout(options: argparse.Namespace) -> int:
     from dcsim.workload.profile_store import load_profile
+    from trainers import require_jax
 
     profiles = [load_profile(path)[0] for path in options.profile]
-    models = options.model or ([] if profiles else ["digits_mlp", "tiny_transformer"])
-    profiles += [_fresh(model, options) for model in models]
-    passed = [_holdout(profile, options) for profile in profiles]
-    return 0 if all(passed) else EXIT_FAILED
+    require_jax()
+    if options.out is not None:
+        return _judge_holdout(options, profiles, options.out)
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        return _judge_holdout(options, profiles, Path(folder))
 
 
-def _fresh(model: str, options: argparse.Namespace) -> CostProfile:
-    """Calibrate a model on this host, for a prediction of this host."""
+def _judge_holdout(options: argparse.Namespace, given: Sequence[CostProfile], out: Path) -> int:
+    from trainers.provenance import host_cpu
+    from trainers.validation.holdout import holdout, worker
+    from trainers.validation.holdout_report import MEAN_LIMIT, WORST_LIMIT, holdout_result
+    from trainers.validation.watch import HostWatch, where
+
+    watch = HostWatch()
+    models = options.model or ([] if given else ["digits_mlp", "digits_conv", "tiny_transformer"])
+    profiles = {each.name: each for each in [*given, *(_fresh(name, options, out) for name in models)]}
+    compared = {}
+    for name, profile in profiles.items():
+        if profile.provenance.host_cpu != host_cpu():
+            say(f"warning: {name} was measured on another processor: {profile.provenance.host_cpu}")
+        start = partial(worker, steps=options.steps, budget_s=5.0, seed=options.seed, progress=say)
+        found = holdout(
+            profile, count=options.points, repeats=options.repeats, seed=options.seed,
+            path=out / "measured" / f"{name}.json", workers=start, progress=say,
+        )  # fmt: skip
+        if not found:
+            say(f"{name}: the measured range holds no configuration that was not measured already")
+            return EXIT_FAILED
+        compared[name] = found
+    names = " ".join(profiles)
+    result = holdout_result(
+        profiles, compared, repeats=options.repeats, load=watch.load(),
+        where=where(f"python -m trainers validate holdout {names} --repeats {options.repeats} --seed {options.seed}"),
+        mean_limit=MEAN_LIMIT if options.max_error is None else options.max_error,
+        worst_limit=WORST_LIMIT if options.worst_error is None else options.worst_error,
+    )  # fmt: skip
+    return _finish(result, options.out)
+
+
+def _fresh(name: str, options: argparse.Namespace, out: Path) -> CostProfile:
+    """Calibrate a model on this host, for a prediction of this host; a finished profile is used again."""
+    from dcsim.workload.profile_store import load_profile
     from trainers.calibrate import Settings, calibrate
 
+    path = out / "profiles" / f"{name}.json"
+    if path.exists():
+        return load_profile(path)[0]
     settings = Settings(
-        model=model, steps=options.steps, budget_s=options.budget_s, seed=options.seed, quick=True
+        model=name, devices=options.devices, modes=("jit",), budget_s=options.budget_s, seed=options.seed
     )
-    with tempfile.TemporaryDirectory() as folder:
-        return calibrate(settings, Path(folder), say, force=True)
+    return calibrate(settings, path.parent, say, force=True)
 
 
-def _holdout(profile: CostProfile, options: argparse.Namespace) -> bool:
-    """Print predicted beside measured, and return whether the mean error is small enough."""
-    from trainers.provenance import host_cpu
-    from trainers.validate import holdout
+# -- closed loop -------------------------------------------------------------------------------------------
 
-    if profile.provenance.host_cpu != host_cpu():
-        say(f"warning: {profile.name} was measured on another processor: {profile.provenance.host_cpu}")
-    compared = holdout(
-        profile,
-        count=options.points,
-        steps=options.steps,
-        budget_s=options.budget_s,
-        seed=options.seed,
-        progress=say,
-    )
-    say(f"{profile.name}: devices  batch  predicted ms  measured ms (p10 to p90)   error")
-    for each in compared:
-        span = f"({each.measured_low_s * 1e3:.3f} to {each.measured_high_s * 1e3:.3f})"
-        say(
-            f"{'':{len(profile.name) + 2}}{each.devices:7d}{each.batch_per_device:7d}{each.predicted_s * 1e3:14.3f}"
-            f"{each.measured_s * 1e3:13.3f} {span:<18}{each.error_relative:+8.1%}"
-        )
-    if not compared:
-        say(f"{profile.name}: the fit's range holds no configuration that was not measured already")
-        return False
-    mean = sum(abs(each.error_relative) for each in compared) / len(compared)
-    say(f"{profile.name}: mean |error| {mean:.1%}, limit {options.max_error:.0%}")
-    return bool(mean <= options.max_error)
+
+def _closed_loop(options: argparse.Namespace) -> int:
+    from trainers import require_jax
+
+    require_jax()
+    from trainers.closed_loop.loop import MODELS, LoopSettings, run_loop
+    from trainers.closed_loop.report import loop_result
+    from trainers.validation.watch import where
+
+    settings = LoopSettings(
+        models=options.models or MODELS, policies=options.policies, jobs=options.jobs, repeats=options.repeats,
+        cores=options.cores, seed=options.seed, budget_s=options.budget_s,
+    )  # fmt: skip
+    loop = run_loop(settings, options.out, say)
+    return _finish(loop_result(loop, where(settings.command())), options.out)
+
+
+# -- pages -------------------------------------------------------------------------------------------------
+
+
+def _finish(result: Validation, out: Path | None) -> int:
+    """Print a result, keep it and its pages, and return the exit code."""
+    from trainers.files import write_text
+    from trainers.validation.markdown import fragment, verdict_text
+    from trainers.validation.page import page
+    from trainers.validation.result import save_result
+
+    for verdict in result.verdicts:
+        value, limit, state = verdict_text(verdict)
+        say(f"{verdict.what:<45}{value:>10}  {limit:<20} {state}".rstrip())
+    for note in result.notes:
+        say(note)
+    if out is not None:
+        save_result(result, out)
+        write_text(out / f"{result.name}.md", fragment(result))
+        write_text(out / f"{result.name}.html", page([result]))
+        say(f"wrote {out / result.name}.json, .md and .html")
+    return 0 if result.passed else EXIT_FAILED
+
+
+def _page(options: argparse.Namespace) -> int:
+    from trainers.files import write_text
+    from trainers.validation.gather import gather
+    from trainers.validation.markdown import document
+    from trainers.validation.page import page
+
+    results = gather(options.sources)
+    html = options.out.suffix.lower() in (".html", ".htm")
+    write_text(options.out, page(results) if html else document(results))
+    say(f"wrote {options.out}: {', '.join(result.name for result in results)}")
+    return 0

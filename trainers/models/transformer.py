@@ -1,31 +1,45 @@
-"""A small causal Transformer over bytes (Vaswani et al. 2017, with the norms before each block)."""
+"""Transformers (Vaswani et al. 2017, with the norms before each block): causal, or seeing both ways."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.linen.linear import default_embed_init
 
 __all__ = ["Attention", "Block", "Transformer"]
 
+_EMBEDDING_DEVIATION = 0.02
+
 
 class Attention(nn.Module):
-    """Causal self-attention with `heads` heads."""
+    """Self-attention with `heads` heads; causal: to no later position."""
 
     heads: int
+    causal: bool = True
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x_BxLxD: jax.Array) -> jax.Array:
-        """Return what each position gathers from itself and the positions before it."""
+        """Return what each position gathers from itself and those it sees."""
         length, width = x_BxLxD.shape[-2:]
         head_width = width // self.heads
-        qkv_BxLx3xHxK = nn.DenseGeneral((3, self.heads, head_width), use_bias=False)(x_BxLxD)
+        qkv_BxLx3xHxK = nn.DenseGeneral((3, self.heads, head_width), use_bias=False, dtype=self.dtype)(
+            x_BxLxD
+        )
         q_BxLxHxK, k_BxLxHxK, v_BxLxHxK = jnp.moveaxis(qkv_BxLx3xHxK, -3, 0)
         scores_BxHxLxL = jnp.einsum("bqhk,bshk->bhqs", q_BxLxHxK, k_BxLxHxK) / jnp.sqrt(head_width)
-        causal_LxL = jnp.tril(jnp.ones((length, length), dtype=bool))
-        weights_BxHxLxL = nn.softmax(jnp.where(causal_LxL, scores_BxHxLxL, -1e9))
+        scores_BxHxLxL = scores_BxHxLxL.astype(jnp.float32)  # a softmax in bf16 loses what is small
+        if self.causal:
+            causal_LxL = jnp.tril(jnp.ones((length, length), dtype=bool))
+            scores_BxHxLxL = jnp.where(causal_LxL, scores_BxHxLxL, -1e9)
+        weights_BxHxLxL = nn.softmax(scores_BxHxLxL).astype(self.dtype)
         mixed_BxLxHxK = jnp.einsum("bhqs,bshk->bqhk", weights_BxHxLxL, v_BxLxHxK)
-        out_BxLxD: jax.Array = nn.DenseGeneral(width, axis=(-2, -1), use_bias=False)(mixed_BxLxHxK)
+        out_BxLxD: jax.Array = nn.DenseGeneral(width, axis=(-2, -1), use_bias=False, dtype=self.dtype)(
+            mixed_BxLxHxK
+        )
         return out_BxLxD
 
 
@@ -33,31 +47,68 @@ class Block(nn.Module):
     """Attention, then a feed-forward layer four times as wide, each added to its input."""
 
     heads: int
+    causal: bool = True
+    dropout: float = 0.0
+    dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x_BxLxD: jax.Array) -> jax.Array:
+    def __call__(self, x_BxLxD: jax.Array, *, train: bool = False) -> jax.Array:
         """Return the refined sequence, same shape."""
         width = x_BxLxD.shape[-1]
-        x_BxLxD = x_BxLxD + Attention(self.heads)(nn.LayerNorm(use_bias=False)(x_BxLxD))
-        h_BxLxF = nn.gelu(nn.Dense(4 * width, use_bias=False)(nn.LayerNorm(use_bias=False)(x_BxLxD)))
-        y_BxLxD: jax.Array = nn.Dense(width, use_bias=False)(h_BxLxF)
+        h_BxLxD = nn.LayerNorm(use_bias=False, dtype=self.dtype)(x_BxLxD)
+        h_BxLxD = Attention(self.heads, self.causal, self.dtype)(h_BxLxD)
+        x_BxLxD = x_BxLxD + nn.Dropout(self.dropout, deterministic=not train)(h_BxLxD)
+        h_BxLxD = nn.LayerNorm(use_bias=False, dtype=self.dtype)(x_BxLxD)
+        h_BxLxF = nn.gelu(nn.Dense(4 * width, use_bias=False, dtype=self.dtype)(h_BxLxD))
+        y_BxLxD: jax.Array = nn.Dense(width, use_bias=False, dtype=self.dtype)(h_BxLxF)
+        y_BxLxD = nn.Dropout(self.dropout, deterministic=not train)(y_BxLxD)
         return x_BxLxD + y_BxLxD
 
 
+def _waves(_: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Return the sinusoids of Vaswani et al. 2017, section 3.5, as large as embeddings are at first.
+
+    A hidden word is known by its neighbours only; from random positions an encoder takes thousands of steps to find
+    them, since it must learn first which positions are near.
+    """
+    length, width = shape
+    rates_D = 10_000.0 ** (-jnp.arange(0, width, 2) / width)
+    angles_LxD = jnp.arange(length)[:, None] * rates_D
+    waves_LxD = jnp.concatenate([jnp.sin(angles_LxD), jnp.cos(angles_LxD)], axis=1)
+    return waves_LxD * (_EMBEDDING_DEVIATION * 2**0.5)
+
+
 class Transformer(nn.Module):
-    """Predicts the next byte at every position."""
+    """Predicts the next token at every position or, where it is not causal, the token that was hidden there."""
 
     width: int = 64
     heads: int = 4
     blocks: int = 2
     vocabulary: int = 256
+    causal: bool = True
+    tied: bool = False
+    """Whether tokens are read and predicted by one matrix (Press and Wolf, EACL 2017)."""
+    dropout: float = 0.0
+    """After the embedding, and of what each block adds (Vaswani et al. 2017, section 5.4)."""
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x_BxL: jax.Array, *, train: bool = False) -> jax.Array:
-        """Return the logits of the next byte, shape B x L x V."""
-        positions = self.param("positions", nn.initializers.normal(0.02), (x_BxL.shape[-1], self.width))
-        x_BxLxD = nn.Embed(self.vocabulary, self.width)(x_BxL.astype(jnp.int32)) + positions
+        """Return the logits of a token at every position, shape B x L x V, fp32."""
+        near_zero = nn.initializers.normal(_EMBEDDING_DEVIATION)
+        first_positions = _waves if self.tied else near_zero
+        positions = self.param("positions", first_positions, (x_BxL.shape[-1], self.width))
+        # Of one that only reads, Flax's own first values; as logits they would start far from even chances.
+        first = near_zero if self.tied else default_embed_init
+        embed = nn.Embed(self.vocabulary, self.width, dtype=self.dtype, embedding_init=first)
+        x_BxLxD = embed(x_BxL.astype(jnp.int32)) + positions.astype(self.dtype)
+        x_BxLxD = nn.Dropout(self.dropout, deterministic=not train)(x_BxLxD)
         for _ in range(self.blocks):
-            x_BxLxD = Block(self.heads)(x_BxLxD)
-        logits_BxLxV: jax.Array = nn.Dense(self.vocabulary, use_bias=False)(nn.LayerNorm()(x_BxLxD))
-        return logits_BxLxV
+            x_BxLxD = Block(self.heads, self.causal, self.dropout, self.dtype)(x_BxLxD, train=train)
+        x_BxLxD = nn.LayerNorm(dtype=self.dtype)(x_BxLxD)
+        logits_BxLxV: jax.Array = (
+            embed.attend(x_BxLxD)
+            if self.tied
+            else nn.Dense(self.vocabulary, use_bias=False, dtype=self.dtype)(x_BxLxD)
+        )
+        return logits_BxLxV.astype(jnp.float32)

@@ -1,0 +1,107 @@
+"""What is submitted to the small cluster, and when: drawn once from a seed, the same for all policies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["JobCost", "QueuedJob", "draw_jobs", "job_of"]
+
+SHORTEST_S, LONGEST_S = 8.0, 22.0
+"""Run times alone that are aimed at: start-up is half of the short ones, and a tenth of the long ones."""
+LEAST_TRAINING_S = 1.5
+"""Of a job whose start-up alone takes longer than was aimed at."""
+ARRIVALS_IN = 0.45
+"""All jobs have come after this part of the time that the cores need for them: a line forms."""
+
+
+@dataclass(frozen=True)
+class JobCost:
+    """What a job of one model takes alone, by measurement."""
+
+    batch: int
+    """Samples a step."""
+    startup_s: float
+    """Before its first step, and to end."""
+    step_s: float
+    """Input and step."""
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """One training job."""
+
+    name: str
+    model: str
+    batch: int
+    steps: int
+    submit_s: float
+    """From the start of the run."""
+    estimate_s: float
+    """Run time alone, as a policy is told."""
+    seed: int
+    bare_steps: int = 0
+    """Steps on one kept batch after the training, as a calibration makes them; of probes only."""
+
+    def record(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+
+def job_of(record: Mapping[str, Any]) -> QueuedJob:
+    """Return the job of a record."""
+    return QueuedJob(**record)
+
+
+def draw_jobs(costs: Mapping[str, JobCost], count: int, cores: int, seed: int) -> list[QueuedJob]:
+    """Return `count` jobs in the order in which they come.
+
+    Run times are spread evenly on a logarithmic scale, so that no two are alike; long jobs tend to come first, so that
+    the order in which they are served matters; models take turns in a random order.
+
+    Args:
+        costs: of each model.
+        count: jobs, at least 1.
+        cores: for which they will wait.
+        seed: of the draw.
+
+    >>> cost = {"a": JobCost(8, 2.0, 0.01), "b": JobCost(8, 2.0, 0.1)}
+    >>> jobs = draw_jobs(cost, 4, cores=2, seed=0)
+    >>> [job.submit_s == sorted(other.submit_s for other in jobs)[at] for at, job in enumerate(jobs)]
+    [True, True, True, True]
+    >>> sorted(job.model for job in jobs)
+    ['a', 'a', 'b', 'b']
+    """
+    draws = np.random.default_rng([seed, count])
+    aimed_s = np.geomspace(LONGEST_S, SHORTEST_S, count)
+    order = np.argsort(np.arange(count) + draws.uniform(0.0, 0.6 * count, count), kind="stable")
+    models = _in_turns(sorted(costs), count, draws)
+    jobs = [
+        _job(f"job-{place + 1:02d}", models[place], costs[models[place]], float(aimed_s[rank]), seed + place)
+        for place, rank in enumerate(order.tolist())
+    ]
+    busy_s = sum(job.estimate_s for job in jobs) / cores
+    # Gaps of a Poisson process, scaled to fill their part of the run; the first comes at 0.
+    comes = np.concatenate([[0.0], np.cumsum(draws.exponential(size=count - 1))])
+    comes = comes / max(comes[-1], 1e-9) * busy_s * ARRIVALS_IN
+    return [
+        QueuedJob(**(job.record() | {"submit_s": round(float(at), 3)}))
+        for job, at in zip(jobs, comes, strict=True)
+    ]
+
+
+def _in_turns(models: Sequence[str], count: int, draws: np.random.Generator) -> list[str]:
+    """Return models so that each comes as often as any other, but for one."""
+    rounds = math.ceil(count / len(models))
+    return [models[at] for _ in range(rounds) for at in draws.permutation(len(models)).tolist()][:count]
+
+
+def _job(name: str, model: str, cost: JobCost, aimed_s: float, seed: int) -> QueuedJob:
+    training_s = max(LEAST_TRAINING_S, aimed_s - cost.startup_s)
+    steps = max(2, round(training_s / cost.step_s))
+    estimate_s = cost.startup_s + steps * cost.step_s
+    return QueuedJob(name, model, cost.batch, steps, 0.0, estimate_s, seed)

@@ -1,0 +1,73 @@
+"""How noisy the host was: what a reader must know before trusting a measurement, and what the design must not chase."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from trainers.drift import drifts
+from trainers.worker import Reading
+
+__all__ = ["drift_warnings", "load_warnings", "noise_relative", "spread_warnings", "taken_warnings"]
+
+_TAKEN_MAX = 0.1
+_DRIFT_MAX = 0.1
+_LOAD_MAX = 0.25
+"""Processes that want a core, before anything is measured, a core."""
+_NOISE_RANGE = (0.02, 0.1)
+
+
+def noise_relative(readings: Sequence[Reading]) -> float:
+    """Return the standard deviation of a step time from visit to visit, relative, as far as the readings show it.
+
+    The median of their split-half spreads, from 2 to 10 %: two halves of n steps differ by twice the deviation of the
+    median of all, but even a quiet host differs more between visits than within one.
+    """
+    spreads = [float(reading.point.get("split_half_spread") or 0.0) for reading in readings]
+    low, high = _NOISE_RANGE
+    return float(np.clip(np.median(spreads), low, high)) if spreads else low
+
+
+def spread_warnings(readings: Sequence[Reading], max_spread: float) -> list[str]:
+    """Return a warning for each point whose two halves disagree by more than `max_spread`."""
+    return [
+        f"noisy point: {point.mode} on {point.devices} x {point.batch_per_device}, "
+        f"split-half spread {point.split_half_spread:.0%}"
+        for point in (reading.measured_point() for reading in readings)
+        if (point.split_half_spread or 0.0) > max_spread
+    ]
+
+
+def taken_warnings(readings: Sequence[Reading]) -> list[str]:
+    """Return a warning for each device count whose cores others used for more than a tenth of the time.
+
+    A steady load of others lengthens all steps alike, so the spread does not show it. What a hypervisor gave to other
+    machines counts as taken.
+    """
+    found = []
+    for devices in sorted({reading.devices for reading in readings}):
+        shares = [
+            each.taken_share for each in readings if each.devices == devices and each.taken_share is not None
+        ]
+        if shares and float(np.mean(shares)) > _TAKEN_MAX:
+            share = float(np.mean(shares))
+            found.append(f"other processes took {share:.0%} of the cores while {devices} devices were timed")
+    return found
+
+
+def drift_warnings(readings: Sequence[Reading]) -> list[str]:
+    """Return a warning where the host's speed changed by more than a tenth between points; fit and surface leave it out."""
+    found = drifts(readings)
+    if not found or max(map(abs, found)) <= _DRIFT_MAX:
+        return []
+    return [
+        f"the host drifted by {min(found):+.0%} to {max(found):+.0%} between points: corrected in fit and surface"
+    ]
+
+
+def load_warnings(load_average: float, cores: int) -> list[str]:
+    """Return a warning where others wanted the cores before the measuring began."""
+    if load_average <= _LOAD_MAX * cores:
+        return []
+    return [f"load average {load_average:.2f} on {cores} cores before measuring"]

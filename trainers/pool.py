@@ -1,0 +1,107 @@
+"""The worker processes of one calibration, started when they are first needed and ended with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from types import TracebackType
+from typing import Any, Self
+
+from dcsim.errors import DcsimError
+from trainers.devices import xla_flags
+from trainers.worker import Reading, Request, Setup
+
+__all__ = ["CalibrationError", "Progress", "WorkerPool"]
+
+Progress = Callable[[str], None]
+
+_LAST_LINES = 20
+
+
+class CalibrationError(DcsimError):
+    """A measurement failed, or is too noisy to be used."""
+
+
+class WorkerPool:
+    """One worker process for each number of devices; use it in a `with` statement, which ends them.
+
+    Only one of them works at a time: the others wait for a line and take nothing from its cores. Graphics cards and TPUs
+    can be held by one process only, so there one worker measures on any number of them.
+    """
+
+    def __init__(self, seed: int, backend: str, progress: Progress) -> None:
+        self._seed = seed
+        self._backend = backend
+        self._progress = progress
+        self._workers: dict[int, subprocess.Popen[str]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for worker in self._workers.values():
+            worker.kill()
+            worker.communicate()
+        self._workers.clear()
+
+    def measure(self, devices: int, request: Request) -> Reading:
+        """Measure one point on `devices` devices.
+
+        Raises:
+            CalibrationError: if that fails; the message ends with the worker's last words.
+        """
+        place = devices if self._backend == "cpu" else 0
+        if place not in self._workers:
+            self._start(place, devices)
+        content = self._ask(
+            place, asdict(replace(request, devices=devices)), f"{request.model} on {devices} devices"
+        )
+        anchor = content.pop("anchor")
+        return Reading(**content, anchor=(int(anchor[0]), str(anchor[1])))
+
+    def _start(self, place: int, devices: int) -> None:
+        flags = xla_flags(max(2, devices), os.environ.get("XLA_FLAGS", ""))
+        self._workers[place] = subprocess.Popen(
+            [sys.executable, "-m", "trainers.worker"], env={**os.environ, "XLA_FLAGS": flags}, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        setup = Setup(devices, self._seed, self._backend, time.time())
+        name = f"{devices} devices" if place else self._backend
+        self._progress(f"{name}: {self._ask(place, asdict(setup), f'a worker for {name}')}")
+
+    def _ask(self, place: int, question: dict[str, Any], what: str) -> Any:  # noqa: ANN401 - a worker's answer
+        worker = self._workers[place]
+        if worker.stdin is None or worker.stdout is None:
+            raise CalibrationError("the worker has no pipes")
+        other: list[str] = []
+        try:
+            worker.stdin.write(json.dumps(question) + "\n")
+            worker.stdin.flush()
+        except BrokenPipeError:
+            other.append("the worker has ended")
+        for line in worker.stdout:
+            message = _message(line)
+            if "failed" in message:
+                other.append(str(message["failed"]))
+                break
+            if "ready" in message or "reading" in message:
+                return message.get("ready", message.get("reading"))
+            other.append(line.rstrip())
+        last_words = "\n".join(other[-_LAST_LINES:]) or f"exit code {worker.wait()}"
+        raise CalibrationError(f"measuring {what} failed:\n{last_words}")
+
+
+def _message(line: str) -> dict[str, Any]:
+    """Return a worker's message, or an empty one for anything else it printed."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return {}
+    return message if isinstance(message, dict) else {}

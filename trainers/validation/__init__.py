@@ -1,0 +1,12 @@
+"""Predictions beside reality, and the pages that say how they compare.
+
+==========  ======================================================================
+result      what a validation found: tables, charts, verdicts, and under which load
+gather      results from several folders
+watch       how busy the host was meanwhile, and with whom
+holdout     profiles against configurations that were never measured, and holdout_report as a result
+charts      charts as SVG
+page        a page that a browser shows, without a network
+markdown    the same for docs/validation.md
+==========  ======================================================================
+"""
