@@ -87,14 +87,30 @@ import importlib.util
 
 from dcsim.errors import MissingExtraError
 
-__all__ = ["require_jax"]
+__all__ = ["is_of_training", "require_jax"]
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax", "mlxtend")
+"""Those of the extra `train`."""
 
 
 def require_jax() -> None:
-    """Raise an error that names the remedy where JAX, Flax, Optax or mlxtend is missing.
+    """Raise an error that names the remedy where JAX, Flax, Optax, Orbax or mlxtend is missing.
 
     Raises:
         MissingExtraError: naming the extra `train`.
     """
-    if any(importlib.util.find_spec(package) is None for package in ("jax", "flax", "optax", "mlxtend")):
+    try:
+        missing = any(importlib.util.find_spec(package) is None for package in PACKAGES)
+    except (ImportError, ValueError) as error:
+        raise MissingExtraError("training", "train") from error
+    if missing:
         raise MissingExtraError("training", "train")
+
+
+def is_of_training(error: ImportError) -> bool:
+    """Return whether an import failed for a package of the extra `train`, missing or in pieces.
+
+    >>> is_of_training(ModuleNotFoundError("no flax", name="flax.linen")), is_of_training(ImportError("no"))
+    (True, False)
+    """
+    return (error.name or "").partition(".")[0] in PACKAGES

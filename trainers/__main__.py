@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from dcsim.errors import DcsimError, InputError, MissingExtraError
+from trainers import is_of_training
 from trainers.commands import COMMANDS
 
 __all__ = ["main"]
@@ -33,19 +34,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except (InputError, MissingExtraError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT
-    except DcsimError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_FAILED
     except BrokenPipeError:
         # The reader, `head` perhaps, has seen enough; nothing is left to flush at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+    except ImportError as error:
+        if not is_of_training(error):
+            raise
+        return _failed(MissingExtraError("training", "train"))
+    except (DcsimError, OSError, MemoryError) as error:
+        return _failed(error)
     except KeyboardInterrupt:
         print("stopped; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def _failed(error: DcsimError | OSError | MemoryError) -> int:
+    """Print what went wrong, of a file as "file: reason", and return the exit code."""
+    text = str(error)
+    if isinstance(error, OSError):
+        reason = error.strerror or text
+        text = reason if error.filename is None else f"{error.filename}: {reason}"
+    elif isinstance(error, MemoryError):
+        text = "out of memory -> expected a smaller batch or model"
+    print(f"error: {text}", file=sys.stderr)
+    return EXIT_INPUT if isinstance(error, InputError | MissingExtraError | OSError) else EXIT_FAILED
 
 
 if __name__ == "__main__":

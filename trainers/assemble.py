@@ -76,7 +76,7 @@ def build_profile(
         held_out=held_out,
         energy=_energy(largest),
         operators=_operators(fitted),
-        startup=_startup(readings),
+        startup=_startup(fitted),
         provenance=provenance(
             command=settings.command(),
             dataset=widest.dataset,
@@ -126,25 +126,34 @@ def _operators(fitted: Sequence[Reading]) -> tuple[OperatorCost, ...]:
     return tuple(OperatorCost.model_validate(operator) for operator in largest.operators)
 
 
-def _startup(readings: Sequence[Reading]) -> StartUp:
-    """Return what a job does before its first step; medians over the readings."""
-    compile_s = [reading.warm_up_s + float(reading.point["compile_time_s"]) for reading in readings]
+def _startup(fitted: Sequence[Reading]) -> StartUp:
+    """Return what a job does before its first step; medians over the points of the fewest devices, in one mode.
+
+    Steps for more devices may take longer to compile. Of the steps that warm up counts what they take
+    longer than others do: a job makes its first steps as part of its work.
+    """
+    fewest = min(reading.devices for reading in fitted)
+    alike = [reading for reading in fitted if reading.devices == fewest]
     return StartUp(
-        process_s=float(np.median([reading.process_s for reading in readings])),
-        data_s=float(np.median([reading.data_s for reading in readings])),
-        compile_s=float(np.median(compile_s)),
+        process_s=float(np.median([reading.process_s for reading in alike])),
+        data_s=float(np.median([reading.data_s for reading in alike])),
+        compile_s=float(np.median([_compile_s(reading) for reading in alike])),
     )
 
 
+def _compile_s(reading: Reading) -> float:
+    usual_s = reading.warm_up_steps * float(reading.point["step_time_s"])
+    return float(reading.point["compile_time_s"]) + max(0.0, reading.warm_up_s - usual_s)
+
+
 def _energy(largest: Reading) -> EnergyMeasurement:
-    """Return the energy of a step of the largest configuration."""
-    joules = largest.energy_per_step_j
-    draw_w = power_w(
-        joules,
-        float(largest.point["step_time_s"]),
-        largest.energy_devices,
-        devices=largest.devices,
-        host_cores=os.cpu_count() or 0,
+    """Return the energy of a step of the largest configuration, and over the wall time of the same steps the draw."""
+    joules, mean_s = largest.energy_per_step_j, largest.mean_step_s
+    cores, devices = os.cpu_count() or 0, largest.devices
+    draw_w = (
+        None
+        if mean_s is None
+        else power_w(joules, mean_s, largest.energy_devices, devices=devices, host_cores=cores)
     )
     return EnergyMeasurement(energy_per_step_j=joules, method=largest.energy_method, power_w=draw_w)
 

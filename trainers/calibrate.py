@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dcsim.errors import InputError, Problem
 from dcsim.workload.profile import CostProfile
 from dcsim.workload.profile_store import save_profile
 from trainers import require_jax
@@ -51,13 +52,15 @@ def calibrate(settings: Settings, out: Path, progress: Progress, *, force: bool 
 
     Raises:
         CalibrationError: if a measurement fails, or is too noisy and not forced.
+        InputError: if there are fewer cores than the fewest devices.
         MissingExtraError: if JAX is not installed.
     """
     require_jax()
     cores = available_cores()
     if settings.crowds(min(settings.devices)):
         counts = ",".join(map(str, settings.devices))
-        raise CalibrationError(f"devices {counts} -> expected one of at most {cores}, the cores here")
+        expected = f"one of at most {cores}, the cores here"
+        raise InputError([Problem("--devices", None, "", counts, expected)])
     load = load_average()
     journal = Journal(settings.journal(out), settings.fingerprint())
     journal.open()

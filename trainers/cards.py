@@ -88,14 +88,14 @@ CARDS: Mapping[str, Card] = {
              digits_data, Recipe("adam", 1e-3), (32, 64, 128, 192, 256), (32, 64, 128), "classes", _digits(64),
              train_steps=2500, train_batch=64, augment=Affine((28, 28, 1), rotation_deg=10.0, shift=0.05, zoom=0.05)),
         Card("digits_mlp", "784-128-10 classifier of MNIST digits",
-             digits_data, Recipe("adam", 1e-3, l2=5e-4, dropout=0.5), (32, 64, 128, 192, 256), (32, 64, 128), "classes",
+             digits_data, Recipe("adam", 2e-3, "cosine", l2=3e-4, dropout=0.2), (32, 64, 128, 192, 256), (32, 64, 128), "classes",
              _digits(128), train_steps=3000, train_batch=64),
         Card("digits_conv", "convolutional classifier of MNIST digits: 32 filters, 64 hidden units",
              digits_data, Recipe("adam", 1e-3, "cosine"), (8, 16, 32, 64, 96, 128), (8, 32, 64), "classes", _digit_filters,
              train_steps=4000, train_batch=32, augment=Affine((28, 28, 1), rotation_deg=20.0, shift=0.1, zoom=0.1)),
         Card("textures", "convolutional classifier of images, 150 x 150 x 3, of two textures",
-             textures_data, Recipe("adam", 1e-3), (2, 4, 8, 12, 16), (2, 4, 8), "binary", _images,
-             train_steps=200, train_batch=16,
+             textures_data, Recipe("adam", 1e-3, "cosine"), (2, 4, 8, 12, 16), (2, 4, 8), "binary", _images,
+             train_steps=120, train_batch=16,
              augment=Affine((150, 150, 3), rotation_deg=40.0, shift=0.2, shear_rad=0.2, zoom=0.2, flip=True)),
         Card("tiny_transformer", "causal Transformer over bytes: 2 blocks, width 64, 64 tokens",
              text_data, Recipe("adamw", 3e-3, weight_decay=0.01), (4, 8, 16, 24, 32), (4, 8, 16), "tokens",
@@ -104,8 +104,8 @@ CARDS: Mapping[str, Card] = {
              words_data, Recipe("adamw", 1e-3, "cosine", 50, weight_decay=0.01, clip_norm=1.0), (2, 4, 8, 12, 16),
              (2, 4, 8), "tokens", _transformer(**_WORDS), train_steps=600, train_batch=16),
         Card("transformer_encoder", "Transformer that sees both ways, over 10,000 words, some of them hidden",
-             masked_words_data, Recipe("adamw", 1e-3, "cosine", 50, weight_decay=0.01, clip_norm=1.0), (2, 4, 8, 12, 16),
-             (2, 4, 8), "tokens", _transformer(**_WORDS, causal=False), train_steps=1500, train_batch=16),
+             masked_words_data, Recipe("adamw", 2e-3, "cosine", 50, weight_decay=0.01, clip_norm=1.0), (2, 4, 8, 12, 16),
+             (2, 4, 8), "tokens", _transformer(**_WORDS, causal=False, relative=True), train_steps=600, train_batch=16),
     )
 }  # fmt: skip
 """All tasks by name."""

@@ -133,8 +133,13 @@ class Checkpoints:
         chosen = steps[-1] if step is None else step
         where = f"{self.folder.name}/{chosen}"
         about = self._read(chosen, steps, "about", self._orbax.args.JsonRestore())
+        if not isinstance(about, dict):
+            raise self._damaged(chosen, steps, "what is written about it is no mapping")
         if about.get("format") != FORMAT:
             raise InputError([Problem(where, None, "format", str(about.get("format")), str(FORMAT))])
+        kinds = {"fingerprint": dict, "notes": dict, "crc32": int}
+        if wrong := [name for name, kind in kinds.items() if not isinstance(about.get(name), kind)]:
+            raise self._damaged(chosen, steps, f"no {' and no '.join(wrong)}")
         if differences := mark.differences(about["fingerprint"], where):
             raise InputError(differences)
         template = jax.tree.map(np.asarray, like._asdict())
@@ -142,6 +147,23 @@ class Checkpoints:
         if _crc32(tree) != about["crc32"]:
             raise self._damaged(chosen, steps, "its checksum is wrong")
         return Saved(State(**tree), about["notes"])
+
+    def damaged(self, step: int, reason: str) -> ResultError:
+        """Return what to say of a checkpoint whose notes mean nothing to the caller."""
+        return self._damaged(step, self.steps(), reason)
+
+    def require_empty(self) -> None:
+        """Refuse a folder that holds checkpoints: a new run's would be mixed with those of the run before.
+
+        Raises:
+            InputError: naming the checkpoints and the two ways out.
+        """
+        if steps := self.steps():
+            got = f"checkpoints of step {', '.join(map(str, steps))}"
+            hint = "--resume to go on from them, or another DIR"
+            raise InputError(
+                [Problem("options", None, f"--checkpoint {self.folder.name}", got, "none", hint)]
+            )
 
     def _read(self, step: int, steps: tuple[int, ...], item: str, how: Any) -> Any:  # noqa: ANN401 - Orbax's
         """Return one item of a checkpoint."""

@@ -42,7 +42,8 @@ class Variant:
     batch: int
     p50_s: float
     """Of a call with that batch."""
-    p99_s: float
+    p99_s: float | None
+    """None from fewer than 100 calls."""
     train_steps: int
     """Updates that were spent on this variant, beyond those of the network it comes from."""
 
@@ -173,12 +174,14 @@ def _plain(task: Task) -> Callable[[Params, jax.Array], jax.Array]:
 
 def variants_table(variants: Sequence[Variant]) -> str:
     """Return variants as aligned text."""
-    lines = [f"{'':32}    loss  accuracy      bytes  zeros  MFLOPs   p50 ms   p99 ms"]
+    width = max((len(each.name) for each in variants), default=0)
+    lines = [f"{'':{width}}    loss  accuracy      bytes  zeros  MFLOPs   p50 ms   p99 ms"]
     for each in variants:
         accuracy = "-" if each.metrics.accuracy is None else f"{each.metrics.accuracy:.1%}"
         flops = "-" if each.flops is None else f"{each.flops / 1e6:.2f}"
+        tail = "-" if each.p99_s is None else f"{each.p99_s * 1e3:.3f}"
         lines.append(
-            f"{each.name:<32}{each.metrics.loss:8.4f}{accuracy:>10}{each.size_bytes:11d}{each.sparsity:7.0%}"
-            f"{flops:>8}{each.p50_s * 1e3:9.3f}{each.p99_s * 1e3:9.3f}"
+            f"{each.name:<{width}}{each.metrics.loss:8.4f}{accuracy:>10}{each.size_bytes:11d}{each.sparsity:7.0%}"
+            f"{flops:>8}{each.p50_s * 1e3:9.3f}{tail:>9}"
         )
     return "\n".join(lines)

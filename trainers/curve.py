@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from trainers.files import write_text
 
-__all__ = ["CurvePoint", "curve_csv", "write_curve"]
+__all__ = ["CurvePoint", "curve_csv", "point_from", "write_curve"]
 
 METRICS = ("loss", "accuracy", "precision", "recall", "f1", "perplexity")
 
@@ -36,6 +36,28 @@ class CurvePoint:
     def as_json(self) -> dict[str, Any]:
         """Return the point as plain values; `CurvePoint(**values)` is equal to it."""
         return asdict(self)
+
+
+def point_from(values: Any) -> CurvePoint:  # noqa: ANN401 - what a file held
+    """Return the point that `as_json` gave these values for.
+
+    Raises:
+        ValueError: if they are no point's values; says of which field.
+    """
+    names = {each.name for each in fields(CurvePoint)}
+    if not isinstance(values, dict) or values.keys() != names:
+        raise ValueError(f"no point of a learning curve: {values!r:.80}")
+    kinds: dict[str, Any] = {"step": int, "samples": int, "learning_rate": int | float}
+    kinds |= {"batch_loss": int | float | None, "train": dict, "test": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(values[name], kind)]
+    wrong += [
+        part
+        for part in ("train", "test")
+        if part not in wrong and not all(isinstance(each, int | float) for each in values[part].values())
+    ]
+    if wrong:
+        raise ValueError(f"no point of a learning curve: {', '.join(wrong)}")
+    return CurvePoint(**values)
 
 
 def curve_csv(curve: Sequence[CurvePoint]) -> str:

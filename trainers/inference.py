@@ -14,6 +14,8 @@ from trainers.data import Array
 
 __all__ = ["Latency", "latency_table", "measure_inference"]
 
+P95_CALLS = 20
+P99_CALLS = 100
 WARM_UP_CALLS = 3
 ROUNDS = 4
 
@@ -26,8 +28,10 @@ class Latency:
     calls: int
     mean_s: float
     p50_s: float
-    p95_s: float
-    p99_s: float
+    p95_s: float | None
+    """None from fewer than 20 calls, of which it would be the slowest."""
+    p99_s: float | None
+    """None from fewer than 100 calls."""
     cpu_s: float
     """Core-seconds a call, over all threads of the process."""
     samples_per_s: float
@@ -68,7 +72,7 @@ def measure_inference(
         params: of any form that `outputs_of` takes; put on the device once.
         samples: N x ..., repeated where a batch is larger.
         batches: samples a call.
-        calls: timed calls of each; p99 of fewer than 100 is the largest or close to it.
+        calls: timed calls of each; p95 takes 20 of them, p99 takes 100.
         seed: of the order.
 
     Raises:
@@ -125,8 +129,8 @@ def _latency(bench: _Bench) -> Latency:
         calls=calls,
         mean_s=mean_s,
         p50_s=p50_s,
-        p95_s=p95_s,
-        p99_s=p99_s,
+        p95_s=p95_s if calls >= P95_CALLS else None,
+        p99_s=p99_s if calls >= P99_CALLS else None,
         cpu_s=bench.cpu_s / calls,
         samples_per_s=bench.batch / mean_s,
         compile_s=bench.compile_s,
@@ -143,8 +147,13 @@ def latency_table(rows: Sequence[Latency]) -> str:
     """
     lines = ["batch   p50 ms   p95 ms   p99 ms  CPU ms  samples/s  calls"]
     lines += [
-        f"{row.batch:5d}{row.p50_s * 1e3:9.3f}{row.p95_s * 1e3:9.3f}{row.p99_s * 1e3:9.3f}"
+        f"{row.batch:5d}{row.p50_s * 1e3:9.3f}{_ms(row.p95_s):>9}{_ms(row.p99_s):>9}"
         f"{row.cpu_s * 1e3:8.3f}{row.samples_per_s:11.0f}{row.calls:7d}"
         for row in rows
     ]
     return "\n".join(lines)
+
+
+def _ms(time_s: float | None) -> str:
+    """Return milliseconds, or a dash where there were too few calls to say."""
+    return "-" if time_s is None else f"{time_s * 1e3:.3f}"

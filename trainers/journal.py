@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from trainers.checked_line import checked_line, content_of
 from trainers.files import write_text
 from trainers.worker import Reading
 
@@ -43,13 +43,13 @@ class Journal:
         """Write these readings and no others."""
         self.readings = list(readings)
         lines = [{"fingerprint": self._fingerprint}, *({"reading": asdict(each)} for each in self.readings)]
-        write_text(self.path, "".join(map(_line, lines)))
+        write_text(self.path, "".join(map(checked_line, lines)))
 
     def add(self, reading: Reading) -> None:
         """Append a reading, on the disk when this returns."""
         self.readings.append(reading)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line({"reading": asdict(reading)}))
+            file.write(checked_line({"reading": asdict(reading)}))
             file.flush()
             os.fsync(file.fileno())
 
@@ -67,7 +67,7 @@ class Journal:
             return []
 
     def _read_all(self, lines: list[str]) -> None:
-        header = _content(lines[0])
+        header = content_of(lines[0])
         given = header.get("fingerprint")
         if not isinstance(given, dict):
             self.problems.append("line 1 is damaged: measured again")
@@ -77,29 +77,11 @@ class Journal:
             self.problems.append(f"measured with another {', '.join(other) or 'version'}: measured again")
             return
         for number, line in enumerate(lines[1:], start=2):
-            reading = _reading(_content(line))
+            reading = _reading(content_of(line))
             if reading is None:
                 self.problems.append(f"line {number} is damaged: left out")
             else:
                 self.readings.append(reading)
-
-
-def _line(content: Mapping[str, Any]) -> str:
-    """Return content and its check sum as a line of text."""
-    text = json.dumps(content, sort_keys=True)
-    return f"{zlib.crc32(text.encode()):08x} {text}\n"
-
-
-def _content(line: str) -> dict[str, Any]:
-    """Return the content of a line, nothing where its check sum differs."""
-    checksum, _, text = line.partition(" ")
-    if f"{zlib.crc32(text.encode()):08x}" != checksum:
-        return {}
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _reading(content: Mapping[str, Any]) -> Reading | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -80,6 +81,8 @@ class Measurement:
     point: MeasuredPoint
     cost: StepCost
     energy_per_step_j: float | None
+    mean_step_s: float
+    """Wall time of the timed steps, those whose energy is counted, over their number."""
     warm_up_s: float
     anchor_s: float
     """Median step of the anchor in the same rounds."""
@@ -95,9 +98,21 @@ def prepare(task: Task, dataset: Dataset, state: State, configuration: Configura
     start_s = time.perf_counter()
     compiled = parallel.step.lower(placed, *batch).compile()
     compile_time_s = time.perf_counter() - start_s
-    bench = Bench(configuration, parallel, placed, batch, compiled, compile_time_s, step_cost(compiled))
+    cost = step_cost(compiled)
+    _refuse_more_than_memory(cost.memory_bytes * configuration.devices)
+    bench = Bench(configuration, parallel, placed, batch, compiled, compile_time_s, cost)
     bench.warm_up_s = bench.warm_up()
     return bench
+
+
+def _refuse_more_than_memory(size_bytes: float) -> None:
+    """Raise MemoryError where virtual devices, which share the host's memory, would need more than it has."""
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if jax.default_backend() == "cpu" and size_bytes > memory_bytes:
+        got, most = size_bytes / 2**30, memory_bytes / 2**30
+        raise MemoryError(
+            f"a step holds {got:.3g} GiB -> expected at most {most:.3g} GiB, the host's: a smaller batch"
+        )
 
 
 def time_step(bench: Bench) -> float:
@@ -146,7 +161,10 @@ def measure(
         _time_rounds(bench, anchor, allowed, draws, counter)
     energy_j = bench.energy_j / len(bench.wall_s) if counter else None
     anchor_s = float(np.median(anchor.wall_s))
-    return Measurement(_point(bench), bench.cost, energy_j, bench.warm_up_s, anchor_s, watch.taken_share())
+    mean_s = float(np.mean(bench.wall_s))
+    return Measurement(
+        _point(bench), bench.cost, energy_j, mean_s, bench.warm_up_s, anchor_s, watch.taken_share()
+    )
 
 
 def _time_rounds(

@@ -89,7 +89,7 @@ class WorkerPool:
         for line in worker.stdout:
             message = _message(line)
             if "failed" in message:
-                other.append(str(message["failed"]))
+                other = [str(message["failed"])]
                 break
             if "ready" in message or "reading" in message:
                 return message.get("ready", message.get("reading"))

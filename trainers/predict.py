@@ -16,7 +16,7 @@ from dcsim.errors import InputError, Problem
 from dcsim.facility.hardware import CATALOGUE, Accelerator
 from dcsim.workload.cost import rate_used, step_cost
 from dcsim.workload.profile import CostProfile
-from dcsim.workload.surface import batch_range, device_range
+from dcsim.workload.surface import batch_range, device_range, measured_neighbours, width_doubt
 from trainers.roofline import Efficiencies, Learnt, kind_times_s, learn, measured_steps, operators_of
 from trainers.scaling import INSIDE_LATENCY_S, Network, ScaledStep, fit_network, scaled_step
 
@@ -180,6 +180,7 @@ def _measured_step(profile: CostProfile, request: Request, widths: _Widths) -> S
     devices, batch = request.devices, request.batch_per_device
     most = _ranges(profile, devices)[1][1]
     if request.network is None and devices <= most:
+        _doubt_between(profile, request, widths)
         cost = step_cost(profile, request.device, devices, batch)
         together_s = cost.compute_s * (1.0 - cost.utilisation)
         alone_s = cost.compute_s - together_s
@@ -188,6 +189,23 @@ def _measured_step(profile: CostProfile, request: Request, widths: _Widths) -> S
     if _ranges(profile, 1)[1][0] > 1:
         widths.add(_DOUBLED_DEVICES, f"{profile.name}: one device alone was not measured")
     return _exchanged(profile, request, alone_s, widths)
+
+
+def _doubt_between(profile: CostProfile, request: Request, widths: _Widths) -> None:
+    """Widen for a number of devices between two of a surface, where nothing was measured.
+
+    As for doublings from the nearer of them, or as a ring and contention that grows with the devices disagree, whichever
+    is more.
+    """
+    surface, devices = profile.surface, request.devices
+    between = None if surface is None else measured_neighbours(surface, devices)
+    if surface is None or between is None:
+        return
+    away = math.log2(min(devices / between[0], between[1] / devices))
+    shape = width_doubt(surface, devices, request.batch_per_device)
+    done = "measured" if profile.origin == "measured" else profile.origin
+    reason = f"{devices} devices lie between the {done} {between[0]} and {between[1]}"
+    widths.add(max(_DOUBLED_DEVICES**away, shape), reason)
 
 
 def _exchanged(profile: CostProfile, request: Request, compute_s: float, widths: _Widths) -> ScaledStep:

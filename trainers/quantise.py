@@ -1,4 +1,9 @@
-"""Weights in int8 after training: symmetric, a scale for each output channel."""
+"""Weights in int8 after training: symmetric, a scale for each channel of the last axis.
+
+Of dense layers and convolutions those channels are the outputs, and so of what brings the heads of attention together.
+Its kernel of queries, keys and values, inputs x 3 x heads x K, has a scale for each of the K places within a head, which
+all heads and all three share: coarser than one for each output.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +38,7 @@ class Int8(NamedTuple):
     values: Any
     """Integers from -127 to 127, shape of the weights."""
     scale: Any
-    """What 1 stands for, by channel of the last axis, fp32."""
+    """What 1 stands for, by channel of the last axis (the module says which are outputs), fp32."""
 
 
 def _is_int8(node: object) -> bool:
@@ -43,7 +48,7 @@ def _is_int8(node: object) -> bool:
 def quantised(params: Any) -> Any:  # noqa: ANN401 - pytrees
     """Return the parameters with `Int8` for each array of two axes or more; others stay as they are.
 
-    The error of a weight is half a scale at most, and the scale is max |w| / 127 of its channel.
+    The error of a weight is half a scale at most, and the scale is max |w| / 127 of its channel of the last axis.
 
     >>> quantised({"w": np.array([[127.0, 1.0], [-63.6, 0.0]], np.float32)})["w"].values.tolist()
     [[127, 127], [-64, 0]]

@@ -8,11 +8,13 @@ from typing import Literal, get_args
 
 from dcsim.errors import Problem
 
-__all__ = ["OptimizerName", "Precision", "Recipe", "Schedule", "recipe_problems", "run_problems"]
+__all__ = ["STEPS_MAX", "OptimizerName", "Precision", "Recipe", "Schedule", "recipe_problems", "run_problems"]
 
 OptimizerName = Literal["sgd", "momentum", "adam", "adamw"]
 Schedule = Literal["constant", "linear", "cosine", "step"]
 Precision = Literal["fp32", "bf16"]
+STEPS_MAX = 2**31 - 1
+"""What a counter of 32 bits, such as Optax keeps, can hold."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ def run_problems(recipe: Recipe, *, steps: int, batch: int, schedule_steps: int)
     wrong = list(recipe_problems(recipe))
     if steps < 1:
         wrong.append(Problem("run", None, "steps", str(steps), "an integer >= 1"))
+    elif steps > STEPS_MAX:
+        wrong.append(Problem("run", None, "steps", str(steps), f"at most {STEPS_MAX}"))
     if batch < 1:
         wrong.append(Problem("run", None, "batch", str(batch), "an integer >= 1"))
     elif recipe.accumulation >= 1 and batch % recipe.accumulation:

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
-import json
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol, get_args
 
 import numpy as np
 
 from dcsim.errors import InputError, MissingExtraError, Problem
 from trainers.space import Axis, Choice, Value
+from trainers.trial import Method, Request, Trial
+from trainers.trial_journal import TrialJournal
 
-__all__ = ["Method", "Request", "Trial", "search", "trials_csv"]
+__all__ = ["search"]
 
-Method = Literal["grid", "random", "optuna"]
-Objective = Callable[[Mapping[str, Value]], Mapping[str, float]]
-"""Trains with these values and returns numbers by name."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is searched, and how; two searches with equal requests try the same things."""
-
-    model: str
-    method: Method
-    axes: tuple[Axis, ...]
-    trials: int
-    """At most; a grid may have fewer."""
-    seed: int
-    metric: str
-    """Name of the number to go by."""
-    maximise: bool
-    settings: Mapping[str, Any]
-    """Whatever else a trial's result depends on: steps, data, recipe."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One set of values and what came of it."""
-
-    number: int
-    values: Mapping[str, Value]
-    metrics: Mapping[str, float]
+Objective = Callable[[Mapping[str, Value]], Mapping[str, float] | None]
+"""Trains with these values and returns numbers by name; None where it was stopped before its end."""
 
 
 class _Sampler(Protocol):
@@ -56,8 +26,8 @@ class _Sampler(Protocol):
     def ask(self, number: int) -> dict[str, Value] | None:
         """Return the values of a trial; None where there are no more."""
 
-    def tell(self, value: float) -> None:
-        """Hear the metric of the trial asked for last."""
+    def tell(self, value: float | None) -> None:
+        """Hear the metric of the trial asked for last; None where it diverged."""
 
 
 def search(
@@ -75,17 +45,32 @@ def search(
 
     Args:
         request: what to search.
-        objective: trains once.
-        journal: a file of one JSON value a line.
+        objective: trains once; a trial that it was stopped in is left out.
+        journal: a file of one trial a line; see `trainers.trial_journal`.
         stop: asked before each trial.
         on_trial: called with each trial as it is made, not with those of the journal.
 
     Raises:
-        InputError: if the journal is of another request; says in what they differ.
+        InputError: if the journal is of another request, with what differs; if it is damaged before its last line, or
+            no journal at all; if another search writes to its folder.
         MissingExtraError: if Optuna is asked for and not installed.
     """
-    done = _read(journal, request)
+    book = TrialJournal(journal)
+    with book.alone():
+        made = _tried(request, objective, book, stop, on_trial)
+    return tuple(sorted(made, key=lambda trial: _badness(trial, request)))
+
+
+def _tried(
+    request: Request,
+    objective: Objective,
+    book: TrialJournal,
+    stop: Callable[[], bool],
+    on_trial: Callable[[Trial], None],
+) -> list[Trial]:
+    """Return the trials in the order in which they were asked for."""
     sampler = _sampler(request)
+    done = book.read(request)
     made: list[Trial] = []
     for number in range(request.trials):
         values = sampler.ask(number)
@@ -93,80 +78,24 @@ def search(
             break
         known = done.get(number)
         if known is None:
-            if stop():
+            metrics = None if stop() else objective(values)
+            if metrics is None:
                 break
-            known = Trial(number, values, dict(objective(values)))
-            _append(journal, asdict(known))
+            known = Trial(number, values, dict(metrics))
+            book.add(known)
             on_trial(known)
+        elif known.values != values:
+            raise book.refused(number, str(values))
         made.append(known)
-        sampler.tell(known.metrics[request.metric])
-    return tuple(sorted(made, key=lambda trial: _badness(trial, request)))
+        sampler.tell(None if known.diverged else known.metrics[request.metric])
+    return made
 
 
 def _badness(trial: Trial, request: Request) -> tuple[bool, float, int]:
     """Return a key that sorts the best trial first, diverged ones last, equal ones by number."""
     value = trial.metrics[request.metric]
-    lost = not math.isfinite(value)
+    lost = trial.diverged
     return lost, 0.0 if lost else (-value if request.maximise else value), trial.number
-
-
-def trials_csv(trials: Sequence[Trial]) -> str:
-    """Return trials as CSV, in the order given.
-
-    >>> print(trials_csv([Trial(1, {"batch": 8}, {"loss": 0.5})]), end="")
-    trial,batch,loss
-    1,8,0.5
-    """
-    names = list(dict.fromkeys(name for trial in trials for name in trial.values))
-    metrics = list(dict.fromkeys(name for trial in trials for name in trial.metrics))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", *names, *metrics])
-    for trial in trials:
-        found = [trial.values.get(name) for name in names] + [trial.metrics.get(name) for name in metrics]
-        writer.writerow([trial.number, *found])
-    return text.getvalue()
-
-
-def _read(journal: Path, request: Request) -> dict[int, Trial]:
-    """Return the trials of a journal by number; begin one where there is none."""
-    head = json.loads(json.dumps(asdict(request)))
-    lines = journal.read_text(encoding="utf-8").splitlines() if journal.exists() else []
-    entries = list(_entries(lines))
-    if not entries:
-        journal.parent.mkdir(parents=True, exist_ok=True)
-        journal.unlink(missing_ok=True)
-        _append(journal, head)
-        return {}
-    # More trials than before are welcome: the first ones stay what they are.
-    differing = [name for name in head if name != "trials" and entries[0].get(name) != head[name]]
-    if differing:
-        raise InputError(
-            [
-                Problem(journal.name, 1, name, str(head[name]), f"{entries[0].get(name)}, as in the journal")
-                for name in differing
-            ]
-        )
-    return {entry["number"]: Trial(**entry) for entry in entries[1:]}
-
-
-def _entries(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the values of lines that were written whole; a killed search leaves a torn last one."""
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            return
-
-
-def _append(journal: Path, entry: Mapping[str, Any]) -> None:
-    """Add a line, on a line of its own even after a torn one."""
-    torn = journal.exists() and not journal.read_bytes().endswith(b"\n")
-    if torn:
-        whole = journal.read_bytes().rpartition(b"\n")[0] + b"\n"
-        journal.write_bytes(whole)
-    with journal.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
 
 
 def _sampler(request: Request) -> _Sampler:
@@ -192,7 +121,7 @@ class _Grid:
         point = next(self._points, None)
         return None if point is None else dict(zip((axis.name for axis in self._axes), point, strict=True))
 
-    def tell(self, value: float) -> None:
+    def tell(self, value: float | None) -> None:
         """Do nothing: a grid does not learn."""
 
 
@@ -206,7 +135,7 @@ class _Random:
         draws = np.random.default_rng([self._request.seed, number])
         return {axis.name: axis.at(float(draws.random())) for axis in self._request.axes}
 
-    def tell(self, value: float) -> None:
+    def tell(self, value: float | None) -> None:
         """Do nothing: chance does not learn."""
 
 
@@ -239,8 +168,8 @@ class _Optuna:
         found: Value = suggest(axis.name, axis.low, axis.high, log=axis.log)
         return found
 
-    def tell(self, value: float) -> None:
-        if math.isfinite(value):
-            self._study.tell(self._trial, value)
-        else:
+    def tell(self, value: float | None) -> None:
+        if value is None:
             self._study.tell(self._trial, state=self._failed)
+        else:
+            self._study.tell(self._trial, value)

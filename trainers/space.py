@@ -11,6 +11,7 @@ __all__ = ["Axis", "Choice", "Range", "Value", "axis_from"]
 
 Value = float | int | str
 GRID_POINTS = 3
+GRID_POINTS_MAX = 1000
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,12 @@ def _range(name: str, given: str, text: str) -> Range:
     except ValueError:
         raise _refused(text) from None
     whole = all(isinstance(_value(part), int) for part in (low, high))
-    if not all(map(math.isfinite, ends)) or ends[0] >= ends[1] or len(counts) > 1 or points < 2:
+    if (
+        not all(map(math.isfinite, ends))
+        or ends[0] >= ends[1]
+        or len(counts) > 1
+        or not 2 <= points <= GRID_POINTS_MAX
+    ):
         raise _refused(text)
     if log and ends[0] <= 0.0:
         raise _refused(text)

@@ -3,7 +3,8 @@
 The fewest devices have a curve of their own, straight between their points. Every other number of devices takes the
 shape of that curve, as it is stretched by contention and raised by communication, times a ratio that runs straight
 between its own points: where the working set leaves a cache, it does so for all of them, so few points are enough
-there. How wrong that is, is asked of the points themselves: each is left out in turn and predicted from the others.
+between the smallest and the largest of them. How wrong that is, is asked of the points themselves: each is left out in
+turn and predicted from the others.
 """
 
 from __future__ import annotations
@@ -159,7 +160,10 @@ def _base(samples: Sequence[Sample]) -> list[Sample]:
 
 
 def _knots(samples: Sequence[Sample]) -> tuple[StepTimeKnot, ...]:
-    """Return the corners: the measured points, and those that other numbers of devices take from the base curve."""
+    """Return the corners: the measured points, and those that other numbers of devices take from the base curve.
+
+    Only between their own smallest and largest batch: beyond, nothing says that they are like the base curve.
+    """
     base = _base(samples)
     base_batches = np.array([sample.batch_per_device for sample in base], dtype=float)
     base_s = np.array([sample.step_time_s for sample in base])
@@ -170,7 +174,12 @@ def _knots(samples: Sequence[Sample]) -> tuple[StepTimeKnot, ...]:
         own_s = np.array([sample.step_time_s for sample in own])
         raised_s, stretched = _likeness(np.interp(own_batches, base_batches, base_s), own_s)
         ratios = own_s / (raised_s + stretched * np.interp(own_batches, base_batches, base_s))
-        for batch in sorted({*(int(size) for size in base_batches), *(int(size) for size in own_batches)}):
+        shared = {
+            each.batch_per_device
+            for each in base
+            if own[0].batch_per_device <= each.batch_per_device <= own[-1].batch_per_device
+        }
+        for batch in sorted(shared | {each.batch_per_device for each in own}):
             like_s = raised_s + stretched * float(np.interp(batch, base_batches, base_s))
             knots.append(_knot(devices, batch, like_s * float(np.interp(batch, own_batches, ratios))))
     return tuple(knots)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from dcsim.errors import InputError
-from trainers.curve import CurvePoint
+from trainers.curve import CurvePoint, point_from
 from trainers.data import Array, Dataset, batches
 from trainers.evaluate import Evaluator
 from trainers.metrics import Metrics
@@ -96,11 +96,14 @@ def train(
 
     Raises:
         InputError: for a recipe, steps or a batch that cannot be, all at once; for devices and a mode that cannot
-            share this model and batch; for a checkpoint of another run.
+            share this model and batch; for a checkpoint of another run; for a folder that holds checkpoints without
+            `resume`.
         ResultError: if the checkpoint is damaged.
     """
     if problems := run_problems(task.recipe, steps=steps, batch=batch, schedule_steps=task.steps):
         raise InputError(problems)
+    if checkpoints is not None and not resume:
+        checkpoints.require_empty()
     with _refusing(mode, devices):
         parallel = parallelise(task, mode, devices)
     loop = _Loop(task, dataset, parallel, stages or Stages(), batch, seed)
@@ -184,6 +187,19 @@ class _Loop:
         self._checkpoints = checkpoints
         self._mark = fingerprint(self._task, self._dataset, seed=self._seed, batch=self._whole_batch)
 
+    def _go_on(self, notes: Mapping[str, Any], step: int) -> None:
+        """Take the learning curve of a checkpoint."""
+        curve, since = notes.get("curve"), notes.get("since")
+        try:
+            if not isinstance(curve, list) or not isinstance(since, list):
+                raise ValueError("no learning curve")  # noqa: TRY301, TRY004 - one message for all that is damaged
+            self.curve = [point_from(point) for point in curve]
+            self._since = [float(loss) for loss in since]
+        except (TypeError, ValueError) as error:
+            if self._checkpoints is None:
+                raise
+            raise self._checkpoints.damaged(step, str(error)) from error
+
     @property
     def _whole_batch(self) -> int:
         return self._batch * self._parallel.devices
@@ -201,8 +217,7 @@ class _Loop:
                 saved = self._checkpoints.restore(state, self._mark)
             if saved is not None:
                 state = saved.state
-                self.curve = [CurvePoint(**point) for point in saved.notes["curve"]]
-                self._since = list(saved.notes["since"])
+                self._go_on(saved.notes, int(state.step))
         self.made = int(state.step)
         source = batches(
             self._dataset,

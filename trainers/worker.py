@@ -103,6 +103,10 @@ class Reading:
     """Reading the data set and drawing the parameters."""
     warm_up_s: float
     """The first steps, with what they compile once more."""
+    warm_up_steps: int = 3
+    """How many those are."""
+    mean_step_s: float | None = None
+    """Mean wall time of the steps whose energy is counted; None: an earlier version did not keep it."""
 
     def measured_point(self) -> MeasuredPoint:
         """Return the point as the schema has it."""
@@ -136,7 +140,7 @@ class Worker:
         """Measure one point."""
         from trainers.energy import find_counter
         from trainers.hlo import collective_kinds
-        from trainers.measure import measure
+        from trainers.measure import WARM_UP_STEPS, measure
         from trainers.operators import operator_costs
 
         start_s = time.perf_counter()
@@ -172,6 +176,7 @@ class Worker:
                 for each in (operator_costs(bench.compiled, samples) if devices == 1 else ())
             ],
             **place.facts(), device_kind=self.device_kind, process_s=self.process_s, warm_up_s=found.warm_up_s,
+            warm_up_steps=WARM_UP_STEPS, mean_step_s=found.mean_step_s,
         )  # fmt: skip
 
     def _place(self, model: str, precision: str) -> _Place:
@@ -236,7 +241,11 @@ class _Place:
 
 def serve(lines: IO[str]) -> Iterator[dict[str, Any]]:
     """Yield the answer to each line of a worker's input."""
-    worker = Worker(Setup(**json.loads(next(lines))))
+    try:
+        worker = Worker(Setup(**json.loads(next(lines))))
+    except Exception as error:  # noqa: BLE001 - JAX raises what it likes where there is no such device
+        yield {"failed": _last_words(error)}
+        return
     yield {"ready": f"JAX on {worker.cores} cores in {worker.process_s:.1f} s"}
     for line in lines:
         content = json.loads(line)
@@ -244,8 +253,13 @@ def serve(lines: IO[str]) -> Iterator[dict[str, Any]]:
         request = Request(**content, anchor=None if anchor is None else (int(anchor[0]), str(anchor[1])))
         try:
             yield {"reading": asdict(worker.measure(request))}
-        except Exception:  # noqa: BLE001 - whatever it was, the caller is told and decides
-            yield {"failed": traceback.format_exc(limit=-3)}
+        except Exception as error:  # noqa: BLE001 - whatever it was, the caller is told and decides
+            yield {"failed": _last_words(error)}
+
+
+def _last_words(error: Exception) -> str:
+    """Return the kind of an error and what it says, without the frames, which are nothing to a user."""
+    return "".join(traceback.format_exception_only(error)).strip()
 
 
 def _die_with_parent() -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from dcsim.policies.views import JobsView
+
 __all__ = ["ActiveJobs", "Decision", "TenantsView"]
 
 Bools = npt.NDArray[np.bool_]
@@ -53,6 +55,8 @@ class ActiveJobs:
     """When it came or was last preempted; now while it runs."""
     left_fraction: Floats
     """Part of its work that is left, 0..1; NaN unless the policy has `knows_progress`."""
+    startup_left_s: Floats
+    """Of its start-up, before it works again: all of it while it waits, nothing while it works."""
     type_accelerators: Ints
     """(T,) accelerators of each type of the cluster."""
     free_accelerators: int
@@ -70,6 +74,15 @@ class ActiveJobs:
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def left_s(self, jobs: JobsView) -> Floats:
+        """Return (K,) the ideal run time left: of its start-up, if it has to prepare (again), and of its work.
+
+        A job that is stopped has its start-up before it once more, so this grows by `startup_s`. NaN unless the policy
+        has `knows_progress`.
+        """
+        work_s = jobs.estimated_duration_s[self.row] - jobs.startup_s[self.row]
+        return np.asarray(self.startup_left_s + work_s * self.left_fraction, dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)

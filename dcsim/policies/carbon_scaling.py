@@ -124,6 +124,8 @@ class _Job:
     """Accelerators held."""
     room: Ints
     """(I,) accelerators that jobs planned before leave in each slot."""
+    restart_s: float
+    """What a stop and a start are thought to take."""
 
     def plan(self) -> ScalingPlan:
         """Return the cleanest plan within the room, or without regard to it where the work does not fit in."""
@@ -158,7 +160,8 @@ class CarbonScale(EnergyPolicy):
     each further accelerator's progress; one of fixed width is stopped and goes on, as under
     `carbon_suspend`. Jobs are planned one after another, those with least time to spare first, each within what the
     others and the running jobs without slack leave of the cluster. A change costs a stop and a start: it is made only where it saves more than
-    `restart_s` at work would emit. What stops and starts take comes on top, so a job may end later than its slack by that.
+    `restart_s` at work would emit, or its start-up if that is longer. What further stops and starts take comes on top, so a
+    job may end later than its slack by that.
     """
 
     name: ClassVar[str] = "carbon_scale"
@@ -190,8 +193,9 @@ class CarbonScale(EnergyPolicy):
         deferrable = (jobs.slack_s[rows] > 0.0) & (jobs.accelerators[rows] > 0)
         if not deferrable.any():
             return said, again_s
-        latest_s = jobs.submit_s[rows] + jobs.slack_s[rows] + jobs.estimated_duration_s[rows] - self.restart_s
-        left_s = jobs.estimated_duration_s[rows] * active.left_fraction
+        restart_s = np.maximum(self.restart_s, jobs.startup_s[rows])
+        latest_s = jobs.submit_s[rows] + jobs.slack_s[rows] + jobs.estimated_duration_s[rows] - restart_s
+        left_s = active.left_s(jobs)
         starts_s = _slots(grid, max(grid.now_s, float(latest_s[deferrable].max())))
         intensity = grid.carbon_mean_kg_per_j(starts_s, 0.0)
         others = int(active.width[active.running & ~deferrable].sum())
@@ -204,7 +208,9 @@ class CarbonScale(EnergyPolicy):
             length_s = _lengths(starts_s, grid.now_s, float(latest_s[at]), float(left_s[at]))
             slots = len(length_s)
             left, now = float(left_s[at]), int(active.width[at])
-            job = _Job(left, length_s, intensity[:slots], width, rate, now, room[:slots])
+            job = _Job(
+                left, length_s, intensity[:slots], width, rate, now, room[:slots], float(restart_s[at])
+            )
             plan = job.plan()
             said[at], lasts_s = self._width(job, plan)
             if latest_s[at] - grid.now_s > _NO_TIME_S:  # who is too late goes as fast as it can, to its end
@@ -213,19 +219,20 @@ class CarbonScale(EnergyPolicy):
             room[0] -= max(0, int(said[at]) - int(plan.width[0]))
         return said, again_s
 
-    def _width(self, job: _Job, plan: ScalingPlan) -> tuple[int, float]:
+    @staticmethod
+    def _width(job: _Job, plan: ScalingPlan) -> tuple[int, float]:
         """Return the width that a job is to hold now, and for how long at most."""
         slot_s = float(job.length_s[0])
         if plan.short > _NO_TIME_S:
             return job.width[int(np.argmax(job.rate))], slot_s
         if job.now in {plan.first_width, 0}:
-            brief = 0.0 < plan.first_s < self.restart_s and plan.first_width > job.now
+            brief = 0.0 < plan.first_s < job.restart_s and plan.first_width > job.now
             if brief and job.with_first(job.now) < math.inf:
                 return job.now, slot_s
             return plan.first_width, plan.first_s if plan.first_width else slot_s
         if job.now not in job.width:
             return plan.first_width, plan.first_s
-        restart = float(job.intensity[0]) * max(plan.first_width, job.now) * self.restart_s
+        restart = float(job.intensity[0]) * max(plan.first_width, job.now) * job.restart_s
         stays = job.with_first(job.now) <= plan.carbon + restart
         return (job.now, slot_s) if stays else (plan.first_width, plan.first_s)
 

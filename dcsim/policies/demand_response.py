@@ -70,8 +70,10 @@ class DemandResponse(PriorityBudget):
             return suspended, again_s
         until_s = max(event.end_s for event in acting)
         whole_s = jobs.estimated_duration_s[active.row]
-        left_s = whole_s * active.left_fraction
-        latest_s = jobs.submit_s[active.row] + jobs.slack_s[active.row] + whole_s - left_s
+        left_s = active.left_s(jobs)
+        # Who is stopped has to start up again before the work that is left.
+        anew_s = jobs.startup_s[active.row] - active.startup_left_s
+        latest_s = jobs.submit_s[active.row] + jobs.slack_s[active.row] + whole_s - left_s - anew_s
         pause_s = np.minimum(latest_s, until_s) - grid.now_s
         runs = (active.waiting_since_s == active.now_s) & (active.held_s > 0.0)
         suspended = (jobs.slack_s[active.row] > 0.0) & (pause_s > 0.0)

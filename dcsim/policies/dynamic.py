@@ -20,7 +20,10 @@ Floats = npt.NDArray[np.float64]
 
 
 class ShortestRemaining(DynamicOrdering):
-    """The job with the least ideal run time left goes first, and pushes others out."""
+    """The job with the least ideal run time left goes first, and pushes others out.
+
+    Who waits has its start-up before it, who works has not: it is not stopped for a job that would end later.
+    """
 
     name: ClassVar[str] = "shortest_remaining"
     optimises: ClassVar[str] = "mean job completion time, knowing run times"
@@ -31,7 +34,7 @@ class ShortestRemaining(DynamicOrdering):
 
     def keys_now(self, jobs: JobsView, active: ActiveJobs) -> Floats:
         """Return the ideal run times left, in s, to the microsecond: equal ones go by submission, not by rounding."""
-        return np.round(jobs.estimated_duration_s[active.row] * active.left_fraction, 6)
+        return np.round(active.left_s(jobs), 6)
 
 
 class LeastAttainedService(DynamicOrdering):

@@ -172,7 +172,8 @@ class ElasticGoodput(_Elastic):
 
     Progress includes the statistical efficiency of larger batches: it is the goodput of Pollux. Each
     job's counts over what it would have with an equal share of the cluster. A job whose width changes
-    does nothing for `restart_s` of the round, so it is left alone unless that pays back within the round.
+    does nothing for `restart_s` of the round, or its start-up if that is longer, so it is left alone unless that pays back
+    within the round: of rounds no longer than its start-up, never.
     """
 
     name: ClassVar[str] = "elastic"
@@ -212,7 +213,9 @@ class ElasticGoodput(_Elastic):
         goodput: Callable[[int], float] = lambda width: active.steps_per_s(row, width, kind)  # noqa: E731
         usual = goodput(min(max(share, least), most)) or goodput(least)
         here = int(active.width[at]) if int(active.accelerator_type[at]) == kind else 0
-        rest = max(0.0, 1.0 - self.restart_s / (self.round_s or 1.0))
+        # Who waits starts up at any width.
+        restart_s = max(self.restart_s, float(jobs.startup_s[row])) if here else self.restart_s
+        rest = max(0.0, 1.0 - restart_s / (self.round_s or 1.0))
         return widths, [goodput(width) / usual * (1.0 if width == here else rest) for width in widths]
 
 

@@ -100,14 +100,17 @@ class CarbonSuspend(EnergyPolicy):
         """Return (K,) whether this is no hour for each job, and when the first of them may go on."""
         suspended, again_s = np.zeros(len(active), dtype=bool), math.inf
         deferrable = np.flatnonzero(jobs.slack_s[active.row] > 0.0).tolist()
-        signal = self._signal(grid)
+        signal, lefts_s = self._signal(grid), active.left_s(jobs)
         for at in deferrable:
             row = int(active.row[at])
             whole_s = float(jobs.estimated_duration_s[row])
-            left_s = whole_s * float(active.left_fraction[at])
+            left_s = float(lefts_s[at])
             latest_s = float(jobs.submit_s[row] + jobs.slack_s[row]) + whole_s
             runs = active.waiting_since_s[at] == active.now_s and active.held_s[at] > 0.0
             resume_s, change_s = _plan(signal, grid.now_s, left_s, latest_s, runs=bool(runs))
+            anew_s = float(jobs.startup_s[row] - active.startup_left_s[at])
+            if anew_s > 0.0:  # who is stopped has to start up again before the work that is left
+                resume_s = min(resume_s, latest_s - left_s - anew_s)
             pause_s = resume_s - grid.now_s
             suspended[at] = pause_s > 0.0 and (pause_s >= self.min_pause_s or not runs)
             again_s = min(again_s, resume_s if suspended[at] else change_s)

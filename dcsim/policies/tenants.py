@@ -165,7 +165,7 @@ class FinishTimeFairness(DynamicOrdering):
         """Return minus the finish-time fairness ratio of each job."""
         rows = active.row
         ideal_s = jobs.estimated_duration_s[rows]
-        shared_s = active.now_s - jobs.submit_s[rows] + ideal_s * active.left_fraction
+        shared_s = active.now_s - jobs.submit_s[rows] + active.left_s(jobs)
         wanted = float(jobs.accelerators[rows].sum())
         crowd = max(1.0, wanted / max(1, int(active.type_accelerators.sum())))
         with np.errstate(over="ignore"):  # of next to no work the ratio is beyond all others

@@ -74,6 +74,8 @@ class JobsView:
     accelerator_share: Floats
     cpu_cores: Floats
     memory_bytes: Floats
+    startup_s: Floats
+    """Part of `estimated_duration_s` in which it prepares, at each attempt anew, before its first step there."""
 
     def __len__(self) -> int:
         return len(self.submit_s)

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dcsim.engine import Engine
-from dcsim.errors import DeadlockError
 from dcsim.facility.sharing import SharedLinks
 from dcsim.facility.storage import StorageState
 from dcsim.policies.views import Placement
@@ -25,6 +24,7 @@ from dcsim.simulation.record import TIMED_OUT, RunRecord
 from dcsim.simulation.running import Phase, RunningJob
 from dcsim.simulation.saving import Saving
 from dcsim.simulation.server_states import ServerStates
+from dcsim.simulation.standstill import Standstill
 
 if TYPE_CHECKING:
     from dcsim.simulation.gang_watcher import GangWatcher
@@ -35,7 +35,6 @@ __all__ = ["Attempts"]
 _GRANT, _END, _PREEMPT, _KILL = (
     int(kind) for kind in (LogKind.GRANT, LogKind.END, LogKind.PREEMPT, LogKind.KILL)
 )
-_IN_VAIN_AT_LEAST, _IN_VAIN_A_JOB = 10_000, 10
 _ROUNDING_ULPS = 1024
 """An end that is so near (100 ns after 12 days) is now: each phase of a job rounds once."""
 _RESTORE, _CHECKPOINT, _DURABLE = int(LogKind.RESTORE), int(LogKind.CHECKPOINT), int(LogKind.DURABLE)
@@ -75,9 +74,7 @@ class Attempts:
         self.running: dict[int, RunningJob] = {}
         self.ledger: Ledger | None = None
         """Is told of each grant and release."""
-        self._in_vain = 0
-        """Attempts stopped, or checkpoints left out, in a row without any job having got on: no step saved, none ended."""
-        self._in_vain_limit = _IN_VAIN_AT_LEAST + _IN_VAIN_A_JOB * len(inputs.jobs)
+        self._standstill = Standstill(len(inputs.jobs))
         self.last_event_s = 0.0
         """After this instant no link fails, or is repaired, any more."""
         self.leaving = 0
@@ -102,6 +99,7 @@ class Attempts:
         )
         self.left = array("d", inputs.steps.tobytes())
         """Steps of each job that a new attempt has to do."""
+        self._startup_s = array("d", inputs.view.startup_s.tobytes())
         self._limit_s = array("d", inputs.jobs.time_limit_s.tobytes())
         self._costs = inputs.scenario.preemption
         self._limited = self._costs.enforce_time_limits and bool((inputs.jobs.time_limit_s > 0.0).any())
@@ -184,7 +182,8 @@ class Attempts:
         again = self._record.attempts[running.index] > 1
         as_bytes = again and self._saving.size_bytes(running.index) > 0
         length_s = self._costs.restore_s if again and not as_bytes else self._costs.start_s
-        length_s += self._inputs.costs.startup_s(int(self._inputs.jobs.profile[running.index]))
+        length_s += self._startup_s[running.index]
+        running.prepared_s = self._engine.now + length_s
         if length_s > 0.0:
             self._enter(running, Phase.RESTORE)
             self._pause(running, length_s, _RESTORE)
@@ -266,11 +265,8 @@ class Attempts:
         Raises:
             DeadlockError: so it has been for very long, and no link will be repaired any more.
         """
-        self._in_vain += 1
         endless = self._inputs.scenario.horizon_s is None and self._engine.now >= self.last_event_s
-        if endless and self._in_vain > self._in_vain_limit:
-            name = self._inputs.jobs.job_id[running.index]
-            raise DeadlockError(f"job {name} stands still on its servers for ever at {self._engine.now} s")
+        self._standstill.idled(self._inputs.jobs.job_id[running.index], self._engine.now, endless=endless)
         self._checkpoint_later(running, self._costs.checkpoint_interval_s)
 
     def _write(self, running: RunningJob) -> None:
@@ -292,7 +288,8 @@ class Attempts:
             saving.write(running, lambda: self._durable(running, left))
         elif not running.unsaved:
             running.durable_left = running.total_left()
-        self._in_vain, running.unsaved = 0, False
+        running.unsaved = False
+        self._standstill.over()
         self._work(running)
 
     def _durable(self, running: RunningJob, left: float) -> None:
@@ -406,25 +403,13 @@ class Attempts:
             self.leaving -= 1
         if self._costs.on_preempt == "checkpoint" and not running.unsaved:
             running.durable_left = running.total_left()
-        self._count_in_vain(running)
+        if running.durable_left < self.left[job]:
+            self._standstill.over()
+        else:
+            self._standstill.stopped(self._inputs.jobs.job_id[job], self._engine.now)
         self.left[job] = running.durable_left
         self._close(running, _PREEMPT)
         self._on_requeue(job)
-
-    def _count_in_vain(self, running: RunningJob) -> None:
-        """Stop a run in which jobs push each other out for ever.
-
-        Raises:
-            DeadlockError: nobody has got on for very many attempts.
-        """
-        self._in_vain = 0 if running.durable_left < self.left[running.index] else self._in_vain + 1
-        if self._in_vain > self._in_vain_limit:
-            name = self._inputs.jobs.job_id[running.index]
-            msg = (
-                f"{self._in_vain} attempts in a row were stopped before they got anywhere, the last, of job {name}, at"
-                f" {self._engine.now} s: give longer rounds, shorter restarts, or checkpoints, or repair its links"
-            )
-            raise DeadlockError(msg)
 
     def _limit(self, running: RunningJob) -> None:
         """A job's wall time is over: what it has done by its last checkpoint stays done."""
@@ -460,7 +445,7 @@ class Attempts:
         self.accounts.phase_over(running, self._engine.now)
         running.turn += 1
         running.steps_left = running.later_steps = running.durable_left = 0.0
-        self._in_vain = 0
+        self._standstill.over()
         self.left[job] = 0.0
         self._record.end_s[job] = self._engine.now
         self._close(running, _END)

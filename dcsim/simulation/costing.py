@@ -322,14 +322,22 @@ class CostModel:
             "measured_utc": made.created_utc,
         }
 
-    def startup_s(self, profile: int) -> float:
-        """Return how long each attempt at a job of a profile prepares before its first step; 0 where none is known."""
-        return self._startup_s[profile] if profile >= 0 else 0.0
-
     @property
     def starts_up(self) -> bool:
         """Whether jobs of any profile have something to prepare before their first step."""
         return any(self._startup_s)
+
+    def startups_s(self, steps: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return (N,) how long each attempt at each job prepares before its first step; 0 where that is not known.
+
+        Args:
+            steps: of each job; one that has none to make prepares nothing.
+        """
+        if not self.starts_up:
+            return np.zeros(len(steps))
+        # The last is that of jobs without a profile, -1.
+        prepares_s = np.array([*self._startup_s, 0.0])[self._jobs.profile]
+        return np.where(steps > 0.0, prepares_s, 0.0)
 
     def _used(self, profile: int) -> list[tuple[str, Plan]]:
         return [
@@ -408,11 +416,12 @@ class CostModel:
         if not self.starts_up:
             steps = np.where(np.isfinite(jobs.steps), jobs.steps, jobs.duration_s * rate)
             return steps, steps / rate, fraction
-        starting_s = np.array([self.startup_s(profile) for profile in jobs.profile.tolist()])
-        # Who is said to run no longer than it takes to start up makes one step all the same.
-        least = np.where(starting_s > 0.0, 1.0, 0.0)
-        timed = np.maximum(least, (jobs.duration_s - starting_s) * rate)
+        # Who is said to run no longer than it takes to start up makes one step all the same; who runs for no time, none.
+        whole_s = self.startups_s(np.nan_to_num(jobs.duration_s))
+        least = np.where(whole_s > 0.0, 1.0, 0.0)
+        timed = np.maximum(least, (jobs.duration_s - whole_s) * rate)
         steps = np.where(np.isfinite(jobs.steps), jobs.steps, timed)
+        starting_s = self.startups_s(steps)
         working_s = steps / rate
         ideal_s = starting_s + working_s
         computing = np.divide(working_s, ideal_s, out=np.ones_like(ideal_s), where=ideal_s > 0.0)

@@ -134,7 +134,7 @@ def prepare(
     reference = reference_types(jobs, fleet, allowed, costs)
     steps, ideal_s, fraction = costs.ideals(reference)
     _refuse_endless(scenario, jobs, ideal_s)
-    view = _jobs_view(jobs, ideal_s, fraction)
+    view = _jobs_view(jobs, ideal_s, fraction, costs.startups_s(steps))
     keys = _checked(policies.ordering.keys(view), len(jobs), "ordering keys", -math.inf, math.inf)
     caps = _caps(policies.energy, view, costs, jobs, fleet, reference)
     _refuse_caps(scenario, policies, caps, costs)
@@ -280,7 +280,7 @@ def _refuse_endless(scenario: Scenario, jobs: JobTable, ideal_s: Floats) -> None
         raise ScenarioError(problems)
 
 
-def _jobs_view(jobs: JobTable, ideal_s: Floats, fraction: Floats) -> JobsView:
+def _jobs_view(jobs: JobTable, ideal_s: Floats, fraction: Floats, startup_s: Floats) -> JobsView:
     view = JobsView(
         jobs.submit_s.view(),
         jobs.accelerators.view(),
@@ -288,7 +288,7 @@ def _jobs_view(jobs: JobTable, ideal_s: Floats, fraction: Floats) -> JobsView:
         jobs.slack_s.view(),
         jobs.tenant.view(),
         fraction.view(),
-        *(getattr(jobs, name).view() for name in _RULES),
+        *(*(getattr(jobs, name).view() for name in _RULES), startup_s),
     )
     for column in fields(view):
         getattr(view, column.name).flags.writeable = False

@@ -108,6 +108,7 @@ class Ledger:
             type_held_s=type_held_s,
             waiting_since_s=np.where(running, now_s, self._waiting_since_s[rows]),
             left_fraction=left,
+            startup_left_s=self._startup_left_s(rows, now_s),
             type_accelerators=self.rates.type_accelerators,
             free_accelerators=int(self._inputs.fleet.free.sum(dtype=np.int64)),
             total_cpu_cores=self._total_cpu_cores,
@@ -116,6 +117,15 @@ class Ledger:
             tenants=self._tenants,
             steps_per_s=self.rates.steps_per_s,
         )
+
+    def _startup_left_s(self, rows: Ints, now_s: float) -> npt.NDArray[np.float64]:
+        """Return what each job has still to prepare before it works."""
+        left_s = self._inputs.view.startup_s[rows]
+        if self._inputs.costs.starts_up:
+            for place in np.flatnonzero((left_s > 0.0) & self._holds[rows]).tolist():
+                attempt = self._attempts.running[int(rows[place])]
+                left_s[place] = attempt.startup_left_s(float(left_s[place]), now_s)
+        return left_s
 
     def _left_fraction(self, rows: Ints) -> npt.NDArray[np.float64]:
         """Return the part of each job's work that is left."""

@@ -75,6 +75,7 @@ class RunningJob:
         "placement",
         "plan",
         "power_w",
+        "prepared_s",
         "rate",
         "run_s",
         "share",
@@ -123,9 +124,7 @@ class RunningJob:
         self.width = width
         self.cpu_power_w = cpu_power_w
         self.granted_s = now_s
-        self.rate = 0.0
-        self.power_w = 0.0
-        self.energy_j = 0.0
+        self.rate = self.power_w = self.energy_j = 0.0
         self.since_s = now_s
         self.finish_s = -1.0
         self._on_no_links(now_s)
@@ -133,6 +132,8 @@ class RunningJob:
         self.phase = Phase.WAIT
         self.phase_s = now_s
         """Since when it is in its phase."""
+        self.prepared_s = math.inf
+        """When its programs have started up; infinity: not before its servers are awake."""
         self.run_s = 0.0
         """Spent in phase RUN, up to the last change of phase."""
         self.turn = 0
@@ -184,6 +185,12 @@ class RunningJob:
     def total_left(self) -> float:
         """Return the steps it has left in all, as of its last account."""
         return self.steps_left + self.later_steps
+
+    def startup_left_s(self, startup_s: float, now_s: float) -> float:
+        """Return the part left of a start-up of a length; the whole of it where it goes, to start anew [s]."""
+        if self.phase is Phase.LEAVE:
+            return startup_s
+        return min(startup_s, max(0.0, self.prepared_s - now_s))
 
     def advance(self, now_s: float) -> None:
         """Account for the time since the last change of its own rate."""

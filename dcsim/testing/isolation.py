@@ -95,6 +95,7 @@ def sample_jobs_view(count: int) -> JobsView:
         np.where((width == 1) & (draw.random(count) < 0.5), 0.5, 1.0),
         draw.choice([0.0, 4.0], count),
         draw.choice([0.0, 2.0**30], count),
+        np.zeros(count),
     )
     for column in columns:
         column.flags.writeable = False
@@ -129,6 +130,7 @@ def sample_active_jobs(
         "type_held_s": held_s[:, None].copy(),
         "waiting_since_s": np.where(runs, now_s, jobs.submit_s[rows]),
         "left_fraction": draw.random(count) if knows_progress else np.full(count, np.nan),
+        "startup_left_s": np.where(runs, 0.0, jobs.startup_s[rows]),
         "type_accelerators": total,
         "ended_service_accelerator_s": draw.exponential(1e4, 50),
     }

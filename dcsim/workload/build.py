@@ -18,7 +18,7 @@ from dcsim.spec.scenario import Scenario
 from dcsim.spec.workload import GeneratedWorkloadSpec, TraceWorkloadSpec
 from dcsim.workload.distinct import distinct_rows
 from dcsim.workload.generate import generate_jobs
-from dcsim.workload.job_costs import ideal_step_s, startup_s
+from dcsim.workload.job_costs import ideal_step_s, startup_s, stretched_notes
 from dcsim.workload.jobs import JobTable
 from dcsim.workload.profile_store import JobCosts
 
@@ -297,7 +297,12 @@ def _with_steps(
     whole = np.maximum(1.0, np.rint(working_s * part.accelerator_share / step_s[inverse]))
     steps[timed] = np.where(part.duration_s > 0, whole, 0.0)
     duration_s[timed] = np.nan
-    return replace(table, steps=steps, duration_s=duration_s)
+    table = replace(table, steps=steps, duration_s=duration_s)
+    share = part.accelerator_share
+    notes = stretched_notes(
+        part.duration_s, starting_s[inverse], step_s[inverse] / share, part.accelerators * share
+    )
+    return table.with_notes(*notes)
 
 
 def _with_default_dataset(table: JobTable, name: str | None) -> JobTable:

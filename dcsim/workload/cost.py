@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from dcsim.errors import Problem, ProfileError
 from dcsim.facility.hardware import CATALOGUE, Accelerator
 from dcsim.workload.profile import CostProfile, StepTimeSurface
-from dcsim.workload.surface import batch_range, device_range, surface_step_time_s
+from dcsim.workload.surface import batch_range, device_range, measured_neighbours, surface_step_time_s
 
 __all__ = [
     "StepCost",
@@ -45,7 +45,8 @@ class StepCost:
     utilisation: float
     """Part of compute_s in which a device computes, (0, 1]; the rest is measured communication."""
     extrapolated: bool
-    """Not as measured: other hardware, outside the measured batches or widths, or a profile that was not measured."""
+    """Not as measured: other hardware, outside the measured batches or widths, on a surface between two widths, or a
+    profile that was not measured."""
     reasons: tuple[str, ...]
     """Why it is extrapolated, in words; empty where it is not."""
 
@@ -124,8 +125,8 @@ def step_cost(
         ProfileError: Unknown device or precision, or a width or batch below its range.
 
     On the calibrated device the surface is used where there is one, else the fit, and outside the measured range
-    continued: in the batch by its last slope, in the width by its last measured value (a ring's cost levels off, and
-    contention is bounded by the host). Elsewhere compute_s = overhead + batch * roofline(sample) with the measured
+    continued: in the batch by its outer slope, in the width by its last measured value (a ring's cost levels off, and
+    contention is bounded by the host). Between two widths of a surface it is what a ring makes of both. Elsewhere compute_s = overhead + batch * roofline(sample) with the measured
     marginal efficiency; the overhead, work of the host, is kept.
     """
     batch = batch_per_accelerator or profile.fit.batch_per_device_max
@@ -187,6 +188,7 @@ def _parts(
     reasons = (*_origin_reasons(profile), *_range_reasons(profile, devices, batch))
     if accelerator.name == profile.device:
         if profile.surface is not None:
+            reasons = (*reasons, *_between_reasons(profile, profile.surface, devices))
             return (*_surface_parts(profile.surface, devices, batch), reasons)
         together_s = fit.per_device_s * (min(devices, fit.devices_max) - 1)
         return fit.overhead_s + fit.per_sample_s * batch, together_s, reasons
@@ -238,11 +240,23 @@ def _range_reasons(profile: CostProfile, devices: int, batch: int) -> Iterator[s
     widths = (fit.devices_min, fit.devices_max)
     if surface is not None:
         batches, widths = batch_range(surface, devices), device_range(surface)
-    done = {"compiled": "compiled", "predicted": "predicted"}.get(profile.origin, "measured")
+    done = _done(profile)
     if not batches[0] <= batch <= batches[1]:
         yield f"{profile.name}: batch {batch} a device is outside the {done} {batches[0]} to {batches[1]}"
     if not widths[0] <= devices <= widths[1]:
         yield f"{profile.name}: {devices} devices are outside the {done} {widths[0]} to {widths[1]}"
+
+
+def _between_reasons(profile: CostProfile, surface: StepTimeSurface, devices: int) -> Iterator[str]:
+    """Yield in words between which widths of a surface one lies that has no corner."""
+    between = measured_neighbours(surface, devices)
+    if between is not None:
+        yield f"{profile.name}: {devices} devices lie between the {_done(profile)} {between[0]} and {between[1]}"
+
+
+def _done(profile: CostProfile) -> str:
+    """Return what was done where a profile's range lies."""
+    return {"compiled": "compiled", "predicted": "predicted"}.get(profile.origin, "measured")
 
 
 def _device(profile: CostProfile) -> Accelerator:

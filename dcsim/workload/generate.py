@@ -7,7 +7,7 @@ others as they were.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -29,7 +29,7 @@ from dcsim.workload.distributions import (
     mean_width,
     zipf_weights,
 )
-from dcsim.workload.job_costs import ideal_step_s, largest_batch, startup_s
+from dcsim.workload.job_costs import ideal_step_s, largest_batch, startup_s, stretched_notes
 from dcsim.workload.job_rules import rule_columns
 from dcsim.workload.jobs import JobTable
 from dcsim.workload.layouts import layout_text
@@ -75,10 +75,10 @@ def generate_jobs(
     _check_profiles(spec, profiles)
     kind = _pick(seed, "kinds", spec.jobs, np.array([entry.weight for entry in spec.mix]))
     names = tuple(dict.fromkeys(entry.profile for entry in spec.mix))
-    columns = _kind_columns(spec, seed, kind, _StepTimes(profiles, reference, catalogue or {}, per_server))
+    times = _StepTimes(profiles, reference, catalogue or {}, per_server)
+    columns = _kind_columns(spec, seed, kind, times)
     run_s = _sizes_s(spec, seed)
-    submit_s = _arrivals_s(spec, seed, cluster_accelerators, start)
-    rules = [entry.rules for entry in spec.mix]
+    submit_s = _arrivals_s(spec, seed, arrival_rate_per_s(spec, cluster_accelerators, times.least_s), start)
     return JobTable(
         job_id=_ids(spec.jobs),
         submit_s=submit_s,
@@ -94,11 +94,12 @@ def generate_jobs(
         slack_s=columns.slack_s,
         tenant=_pick(seed, "tenants", spec.jobs, zipf_weights(spec.tenants)),
         accelerator_types=np.full(spec.jobs, -1, dtype=np.int64),
-        **rule_columns(rules, seed, kind, columns.width, submit_s, run_s)
+        **rule_columns([entry.rules for entry in spec.mix], seed, kind, columns.width, submit_s, run_s)
         | _coded("dataset", [entry.dataset for entry in spec.mix], kind)
         | _coded("parallelism", [layout_text(entry.parallelism) for entry in spec.mix], kind),
         profile_names=names,
         tenant_names=tuple(f"tenant-{i + 1}" for i in range(spec.tenants)),
+        notes=stretched_notes(run_s, columns.startup_s, columns.step_s, columns.width.astype(np.float64)),
     )
 
 
@@ -109,20 +110,45 @@ def _coded(column: str, said: Sequence[str | None], kind: Ints) -> dict[str, Any
     return {column: codes[kind], f"{column}_names": names}
 
 
-def arrival_rate_per_s(spec: GeneratedWorkloadSpec, cluster_accelerators: int) -> float:
+def arrival_rate_per_s(
+    spec: GeneratedWorkloadSpec,
+    cluster_accelerators: int,
+    least_s: Callable[[JobKindSpec, int], float] | None = None,
+) -> float:
     """Return the mean arrival rate [1/s].
 
     From an offered load rho on C accelerators: rate = rho C / (E[width] E[run time]), with the exact
     mean of the clipped lognormal, not of a sample; width and run time are drawn independently. Run
     times are ideal, so waiting for input and crossing servers come on top of this load.
+
+    Args:
+        spec: Counts and distributions.
+        cluster_accelerators: C.
+        least_s: (kind, width) -> what a job takes at least [s], 0: what is drawn. Of those the product of the means
+            is E[width max(run time, least)]: a lognormal clipped from below at the greater of both clips.
     """
     if spec.arrivals.rate_per_s is not None:
         return spec.arrivals.rate_per_s
     sizes, weights = spec.sizes, [entry.weight for entry in spec.mix]
-    width = float(np.average([mean_width(entry.widths) for entry in spec.mix], weights=weights))
-    run_s = clipped_lognormal_mean(sizes.median_s, sizes.sigma, sizes.min_s, sizes.max_s)
     load = spec.arrivals.load or 0.0  # the model lets one of load and rate_per_s be null, not both
-    return load * cluster_accelerators / (width * run_s)
+    least = (
+        {(i, n): least_s(kind, n) for i, kind in enumerate(spec.mix) for n in kind.widths} if least_s else {}
+    )
+    if not any(least.values()):
+        width = float(np.average([mean_width(entry.widths) for entry in spec.mix], weights=weights))
+        run_s = clipped_lognormal_mean(sizes.median_s, sizes.sigma, sizes.min_s, sizes.max_s)
+        return load * cluster_accelerators / (width * run_s)
+
+    def held_s(number: int, width: int) -> float:
+        low_s = max(sizes.min_s, least[number, width])
+        high_s = max(sizes.max_s, low_s)
+        return width * clipped_lognormal_mean(sizes.median_s, sizes.sigma, low_s, high_s)
+
+    means = [
+        np.average([held_s(i, width) for width in kind.widths], weights=list(kind.widths.values()))
+        for i, kind in enumerate(spec.mix)
+    ]
+    return load * cluster_accelerators / float(np.average(means, weights=weights))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +187,11 @@ class _StepTimes:
             per_server=self.per_server,
         )
 
+    def least_s(self, kind: JobKindSpec, width: int) -> float:
+        """Return what a job takes at least [s]: its start-up and one step; 0 where it has no start-up."""
+        starting_s = startup_s(self.profiles[kind.profile])
+        return starting_s + self.seconds(kind, width) if starting_s > 0.0 else 0.0
+
 
 def _kind_columns(spec: GeneratedWorkloadSpec, seed: int, kind: Ints, times: _StepTimes) -> _KindColumns:
     """Return widths, batches, slacks and step times of all jobs, kind by kind."""
@@ -185,10 +216,9 @@ def _kind_columns(spec: GeneratedWorkloadSpec, seed: int, kind: Ints, times: _St
     return columns
 
 
-def _arrivals_s(spec: GeneratedWorkloadSpec, seed: int, cluster_accelerators: int, start: datetime) -> Floats:
+def _arrivals_s(spec: GeneratedWorkloadSpec, seed: int, rate_per_s: float, start: datetime) -> Floats:
     """Return ascending arrival times [s]."""
     gaps = stream(seed, "workload", "arrivals").standard_exponential(spec.jobs)
-    rate_per_s = arrival_rate_per_s(spec, cluster_accelerators)
     swing = spec.arrivals.diurnal_amplitude
     return diurnal_arrivals_s(gaps, rate_per_s, swing, diurnal_phase_rad(start, spec.arrivals.peak_hour))
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+import numpy.typing as npt
+
 from dcsim.errors import Problem, ProfileError
 from dcsim.facility.hardware import Accelerator
 from dcsim.workload.cost import ideal_step_time_s, step_cost
 from dcsim.workload.measured_kind import MeasuredKind, packed_layout
 from dcsim.workload.profile_store import JobCosts
 
-__all__ = ["ideal_step_s", "largest_batch", "startup_s"]
+__all__ = ["ideal_step_s", "largest_batch", "startup_s", "stretched_notes"]
+
+Floats = npt.NDArray[np.float64]
 
 
 def ideal_step_s(
@@ -63,3 +68,26 @@ def startup_s(costs: JobCosts) -> float:
     if isinstance(costs, MeasuredKind) or costs.profile.startup is None:
         return 0.0
     return costs.profile.startup.total_s
+
+
+def stretched_notes(run_s: Floats, startup_s: Floats, step_s: Floats, devices: Floats) -> tuple[str, ...]:
+    """Return a note, or none, on jobs whose run time is shorter than their start-up and one step, which they take all the same.
+
+    Args:
+        run_s: (N,) said, start-up included; one that is not above 0 belongs to a job that does nothing.
+        startup_s: (N,) of each job; where it is 0 nothing is said.
+        step_s: (N,) of each job.
+        devices: (N,) that each holds, a share of one as its part.
+
+    >>> stretched_notes(*np.array([[30.0, 0.0, 101.0], [100.0] * 3, [1.0] * 3, [2.0] * 3]))[0]
+    '1 of 3 jobs runs longer than given, its start-up and one step being longer: 142 accelerator-seconds more in all'
+    """
+    added_s = np.where((startup_s > 0.0) & (run_s > 0.0), startup_s + step_s - run_s, 0.0)
+    longer = added_s > 0.0
+    count = int(np.count_nonzero(longer))
+    if not count:
+        return ()
+    runs, its = ("run", "their") if count > 1 else ("runs", "its")
+    added = float((added_s * devices)[longer].sum())
+    note = f"{count} of {len(run_s)} jobs {runs} longer than given, {its} start-up and one step being longer"
+    return (f"{note}: {added:.4g} accelerator-seconds more in all",)

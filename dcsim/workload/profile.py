@@ -196,15 +196,15 @@ class StepTimeKnot(_Part):
 class StepTimeSurface(_Part):
     """Step time between what was measured, and how sure that is; where there is one, it goes before the fit.
 
-    Linear in the batch between the knots of one number of devices, and linear in the number of devices between
-    those; see `dcsim.workload.surface`.
+    Linear in the batch between the knots of one number of devices n, and linear in 1 - 1/n, a ring's cost, between two
+    numbers of devices, which the simulator flags; see `dcsim.workload.surface`.
     """
 
     mode: Mode = "jit"
     knots: tuple[StepTimeKnot, ...] = Field(min_length=1)
     """Ascending by (devices, batch_per_device), each pair once."""
     interval_relative: float = Field(ge=0)
-    """Half width of the interval of a prediction inside the range, relative to it."""
+    """Half width of the interval of a prediction between the knots of one number of devices, relative to it."""
     coverage: float = Field(gt=0, lt=1)
     """Share of new measurements that the interval is meant to hold."""
     regimes: tuple[int, ...] = ()
@@ -212,14 +212,14 @@ class StepTimeSurface(_Part):
 
 
 class StartUp(_Part):
-    """What a job does before its first step; medians [s]."""
+    """What a job does before its first step; medians over the points of the fewest devices [s]."""
 
     process_s: float = Field(ge=0)
     """From the start of the process until its libraries are there."""
     data_s: float = Field(ge=0)
     """Reading and preparing the data set, and drawing the first parameters."""
     compile_s: float = Field(ge=0)
-    """Compiling the step, and the steps that warm it up."""
+    """Compiling the step, and what its first steps take longer than later ones."""
 
     @property
     def total_s(self) -> float:

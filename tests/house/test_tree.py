@@ -85,6 +85,7 @@ def test_the_simulator_installs_without_jax_and_extras_are_those_documented() ->
         "jax",
         "flax",
         "optax",
+        "matplotlib",
         "mlxtend",
         "orbax-checkpoint",
     }

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
 from typing import NamedTuple
 
-from dcsim.facility.hardware import CATALOGUE
+from trainers.imports.published_steps import DGX_A100
+from trainers.imports.published_steps import read_megatron_steps as read_megatron
+from trainers.imports.published_steps import read_vtrain_steps as read_vtrain
 from trainers.large.architecture import Architecture
-from trainers.large.architectures import architecture
-from trainers.large.fit import MeasuredStep
 from trainers.large.layout import TrainingLayout
-from trainers.large.links import Cluster
 
 __all__ = ["DGX_A100", "NARAYANAN", "PublishedRate", "read_megatron", "read_vtrain", "weak_scaling_run"]
-
-DGX_A100 = Cluster(CATALOGUE["A100-80"])
-"""Eight A100 of 80 GB on NVLink, eight ports of 200 Gbit/s: a node of Selene, and that of vTrain."""
 
 
 class PublishedRate(NamedTuple):
@@ -59,58 +53,3 @@ def weak_scaling_run(row: PublishedRate, micro_batch: int) -> tuple[Architecture
         micro_batch=micro_batch, recomputation="full", precision="fp16",
     )  # fmt: skip
     return shape, layout
-
-
-def read_vtrain(path: Path) -> list[MeasuredStep]:
-    """Return the steps that vTrain's authors measured with Megatron-DeepSpeed on one node of eight A100.
-
-    GPT-2's vocabulary of 50,257 is padded to a multiple of 128 x tensor, as Megatron does; nothing is computed again.
-    """
-    steps = []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
-            value = {name: float(text) for name, text in row.items()}
-            tensor = int(value["tensor parallelism"])
-            multiple = 128 * tensor
-            shape = Architecture(
-                "vtrain",
-                layers=int(value["# layers"]),
-                hidden=int(value["hidden size"]),
-                heads=int(value["attention heads"]),
-                sequence=int(value["sequence length"]),
-                vocabulary=-(-50257 // multiple) * multiple,
-            )
-            layout = TrainingLayout(
-                devices=int(value["# GPUs"]),
-                global_batch=int(value["global batch"]),
-                micro_batch=int(value["micro batch"]),
-                tensor=tensor,
-                pipeline=int(value["pipeline parallelism"]),
-                precision="fp16",
-            )
-            steps.append(MeasuredStep(shape, layout, value["iteration time (ms)"] / 1e3))
-    return steps
-
-
-def read_megatron(path: Path) -> list[MeasuredStep]:
-    """Return the published steps of Megatron-LM on Selene (Korthikanti et al. 2022, table 5)."""
-    steps = []
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            shape = architecture(row["model"].lower())
-            layout = TrainingLayout(
-                devices=int(row["gpus"]),
-                global_batch=int(row["global_batch"]),
-                micro_batch=int(row["micro_batch"]),
-                tensor=int(row["tensor_parallel"]),
-                pipeline=int(row["pipeline_parallel"]),
-                interleaving=int(row["pipeline_interleave"]),
-                sequence_parallel=row["sequence_parallel"] == "1",
-                recomputation="full" if row["activation_recompute"] == "full" else "selective",
-                precision="fp16",
-            )
-            assert (shape.hidden, shape.layers, shape.heads) == tuple(
-                int(row[name]) for name in ("hidden", "layers", "heads")
-            )
-            steps.append(MeasuredStep(shape, layout, float(row["iteration_s"])))
-    return steps

@@ -42,6 +42,10 @@ def reading_of(
     spread: float = 0.01,
     taken: float = 0.0,
     slower: float = 1.0,
+    compile_s: float = 0.5,
+    warm_up_s: float = 0.125,
+    energy_j: float | None = None,
+    mean_factor: float = 1.0,
 ) -> Reading:
     """Return what a worker would find if steps took what LAW says, and pmap a tenth longer."""
     batch, mode = request.batch_per_device, request.mode
@@ -51,18 +55,19 @@ def reading_of(
     point = {
         "devices": devices, "batch_per_device": batch, "mode": mode, "steps": 20, "step_time_s": step_s,
         "step_time_low_s": step_s * 0.9, "step_time_high_s": step_s * 1.2, "cpu_time_per_step_s": step_s,
-        "split_half_spread": spread, "compile_time_s": 0.5, "flops_per_device": 1000.0 * batch,
+        "split_half_spread": spread, "compile_time_s": compile_s, "flops_per_device": 1000.0 * batch,
         "bytes_accessed_per_device": 400.0 * batch, "temporary_bytes": 10.0, "argument_bytes": 20.0,
     }  # fmt: skip
     sent = {"kind": "all_reduce", "devices": devices, "mode": mode, "count": 1, "size_bytes": 404.0}
     costs = {"kind": "matmul", "flops_per_sample": 1000.0, "bytes_per_sample": 400.0}
     return Reading(
         devices=devices, cores=min(cores, devices), precision=request.precision, point=point, anchor=anchor,
-        anchor_s=anchor_s, taken_share=taken, memory_bytes=30.0 + batch, energy_per_step_j=None,
-        energy_method="not measured: no counter", energy_devices=None, all_reduce_bytes=404.0 * (devices > 1),
+        anchor_s=anchor_s, taken_share=taken, memory_bytes=30.0 + batch, energy_per_step_j=energy_j,
+        energy_method="not measured: no counter", energy_devices=None if energy_j is None else 1, all_reduce_bytes=404.0 * (devices > 1),
         all_reduce_count=int(devices > 1), collectives=[sent] if devices > 1 else [],
         operators=[costs] if devices == 1 else [], parameters=100, checkpoint_bytes=1200, sample_bytes=785,
-        dataset_bytes=3_925_000, dataset="digits", device_kind="cpu", process_s=1.0, data_s=0.25, warm_up_s=0.125,
+        dataset_bytes=3_925_000, dataset="digits", device_kind="cpu", process_s=1.0, data_s=0.25,
+        warm_up_s=warm_up_s, mean_step_s=mean_factor * step_s,
     )  # fmt: skip
 
 
@@ -144,7 +149,8 @@ def test_chosen_points_give_a_surface_start_up_operators_and_collectives(lawful:
     assert surface.regimes == ()
     start = profile.startup
     assert start is not None
-    assert (start.process_s, start.data_s, start.compile_s) == (1.0, 0.25, 0.625)
+    assert (start.process_s, start.data_s) == (1.0, 0.25)
+    assert 0.5 < start.compile_s < 0.625
     assert [(each.kind, each.flops_per_sample) for each in profile.operators] == [("matmul", 1000.0)]
     assert [(each.mode, each.devices, each.size_bytes) for each in profile.collectives.compiled] == [
         ("jit", 2, 404.0),
@@ -152,6 +158,35 @@ def test_chosen_points_give_a_surface_start_up_operators_and_collectives(lawful:
     ]
     assert "--batch 32..128" in profile.provenance.command
     assert profile.provenance.device_kind == "cpu"
+
+
+def test_start_up_is_that_of_the_fewest_devices_and_leaves_out_what_any_step_takes(
+    lawful: Any, tmp_path: Path
+) -> None:
+    # Three steps that warm up take 3 x LAW and, on one device, 0.05 s more; two devices compile for 60 s.
+    lawful(
+        compile_s=lambda devices, request: 0.5 if (devices, request.mode) == (1, "jit") else 60.0,
+        warm_up_s=lambda devices, request: 3 * LAW.predict_s(devices, request.batch_per_device) + 0.05,
+    )
+    start = calibrate(GIVEN, tmp_path, quiet).startup
+    assert start is not None
+    assert start.compile_s == pytest.approx(0.55)
+
+
+def test_warm_up_steps_as_fast_as_others_are_no_start_up(lawful: Any, tmp_path: Path) -> None:
+    lawful(warm_up_s=1e-6)
+    start = calibrate(GIVEN, tmp_path, quiet).startup
+    assert start is not None
+    assert start.compile_s == 0.5
+
+
+def test_a_draw_is_energy_over_the_time_of_the_same_steps(lawful: Any, tmp_path: Path) -> None:
+    # A few slow steps: the mean is 1.5 times the median.
+    lawful(energy_j=0.6, mean_factor=1.5)
+    energy = calibrate(GIVEN, tmp_path, quiet).energy
+    largest_s = LAW.predict_s(2, 128)
+    assert energy.energy_per_step_j == 0.6
+    assert energy.power_w == pytest.approx(0.6 / (1.5 * largest_s))
 
 
 def test_pmap_alone_is_fitted_as_pmap(lawful: Any, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 import signal
 import subprocess
@@ -22,7 +23,7 @@ import jax
 
 import trainers.train as loop
 from dcsim.errors import InputError, ResultError
-from trainers.checkpoint import Checkpoints, Fingerprint, fingerprint
+from trainers.checkpoint import Checkpoints, Fingerprint, Saved, fingerprint
 from trainers.data import Array, Dataset
 from trainers.recipe import Recipe
 from trainers.registry import State, Task, load_task
@@ -123,6 +124,12 @@ def test_a_checkpoint_of_another_run_is_refused(broken: Path) -> None:
         run(broken, resume=True, batch=20)
 
 
+def test_a_new_run_does_not_mix_its_checkpoints_with_those_of_another(broken: Path) -> None:
+    with pytest.raises(InputError, match="checkpoints of step 3, 5 -> expected none, --resume to go on"):
+        run(broken)
+    assert Checkpoints(broken).steps() == (3, 5)
+
+
 def test_every_difference_is_named() -> None:
     task, dataset = task_and_data()
     mark = fingerprint(task, dataset, seed=0, batch=10)
@@ -173,6 +180,37 @@ def test_a_damaged_checkpoint_is_refused_and_the_earlier_one_named(
     saved = kept.restore(STATE, MARK, step=7)
     assert saved is not None
     assert same(saved.state, STATE)
+
+
+@pytest.mark.parametrize(
+    "about", [[1, 2], 7, {"format": 1}, {"format": 1, "fingerprint": "x", "notes": [], "crc32": None}]
+)
+def test_what_is_written_about_a_checkpoint_is_not_believed(tmp_path: Path, about: Any) -> None:
+    kept = Checkpoints(tmp_path)
+    kept.save(STATE, MARK, {})
+    (tmp_path / "7" / "about" / "metadata").write_text(json.dumps(about))
+    with pytest.raises(ResultError, match="7: the checkpoint is damaged"):
+        kept.restore(STATE, MARK)
+
+
+@pytest.mark.parametrize(
+    "notes", [{}, {"curve": {}, "since": []}, {"curve": [], "since": [[]]}, "unknown key"]
+)
+def test_a_learning_curve_that_is_none_is_refused(
+    broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, notes: Any
+) -> None:
+    restore = Checkpoints.restore
+
+    def with_notes(self: Checkpoints, like: State, mark: Fingerprint) -> Saved | None:
+        saved = restore(self, like, mark)
+        assert saved is not None
+        point = {**saved.notes["curve"][0], "surprise": 1}
+        given = {"curve": [point], "since": []} if isinstance(notes, str) else notes
+        return dataclasses.replace(saved, notes=given)
+
+    monkeypatch.setattr(Checkpoints, "restore", with_notes)
+    with pytest.raises(ResultError, match="5: the checkpoint is damaged"):
+        run(shutil.copytree(broken, tmp_path / "copy"), resume=True)
 
 
 KILLED_WHILE_WRITING = """

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dcsim.workload.profile_store import builtin_profiles
-from trainers.__main__ import main
+from trainers.__main__ import _parser, main
+from trainers.commands.arguments import seed
 
 WITHOUT_JAX = """
 import importlib.util, runpy, sys
@@ -99,3 +102,47 @@ def test_list_names_every_model(capsys: pytest.CaptureFixture[str]) -> None:
         "digits_mlp",
         "tiny_transformer",
     ]
+
+
+BROKEN_FLAX = """
+import runpy, sys
+class Break:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith("flax.") or (name == "flax" and "jax" in sys.modules):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Break())
+sys.argv = ["trainers", "prepare", "linear"]
+import trainers.commands.prepare
+def run(options):
+    import jax, flax.linen
+trainers.commands.prepare.run = run
+runpy.run_module("trainers", run_name="__main__")
+"""
+
+
+def test_a_package_in_pieces_names_the_remedy() -> None:
+    done = run(script=BROKEN_FLAX)
+    assert done.returncode == 2
+    assert "pip install 'dcsim[train]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def _parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """Yield a parser and those below it."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for each in action.choices.values():
+                yield from _parsers(each)
+
+
+def test_every_seed_is_one_that_random_numbers_can_be_drawn_from() -> None:
+    found = [
+        action.type for parser in _parsers(_parser()) for action in parser._actions if action.dest == "seed"
+    ]
+    assert len(found) >= 11
+    assert set(found) == {seed}
+    assert (seed("0"), seed(str(2**63 - 1))) == (0, 2**63 - 1)
+    for wrong in ("-1", str(2**63), "1.5", "x"):
+        with pytest.raises(argparse.ArgumentTypeError, match="expected an integer from 0 to 2"):
+            seed(wrong)

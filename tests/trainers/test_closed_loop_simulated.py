@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from dcsim.workload.profile import StepTimeSurface
-from tests.trainers.closed_loops import PROBE, STEP_S, measured, profile, queued
-from trainers.closed_loop.dispatcher import ClosedLoopError
+from dcsim.workload.profile import StartUp, StepTimeSurface
+from tests.trainers.closed_loops import PROBE, STEP_S, measured, profile, queued, ran
+from trainers.closed_loop import loop
+from trainers.closed_loop.comparison import start_order
+from trainers.closed_loop.dispatcher import ClosedLoopError, JobRun
+from trainers.closed_loop.jobs import QueuedJob
 from trainers.closed_loop.simulated import (
     EFFECTS,
     Effects,
@@ -19,6 +23,7 @@ from trainers.closed_loop.simulated import (
     share_beside,
     simulate,
 )
+from trainers.devices import core_numbers
 
 MODELS = ("one", "other")
 PROFILES = {name: profile(name) for name in MODELS}
@@ -53,6 +58,40 @@ def test_one_effect_left_out_leaves_its_time_out(tmp_path: Path) -> None:
 
     assert ends(EFFECTS["all"]) == pytest.approx([6.0 + 1.2, 7.2 + 6.0 + 0.12], rel=1e-9)
     assert ends(EFFECTS["steps only"]) == pytest.approx([1.0, 1.0 + 0.1], rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["all", "steps only"])
+def test_an_effect_left_out_does_not_change_what_the_policy_knows(tmp_path: Path, name: str) -> None:
+    probes = {"one": PROBE, "other": replace(PROBE, process_s=0.0, data_s=0.0, compile_s=0.0)}
+    told = replace(measured(MODELS), probes=probes)
+    # By steps alone b is longer than a; with start-ups it is shorter, and so the dispatcher was told.
+    jobs = [
+        replace(queued("a", steps=100, model="one"), estimate_s=7.2),
+        replace(queued("b", steps=300, model="other"), estimate_s=3.6),
+    ]
+    found = simulate(
+        jobs, PROFILES, told, policy="shortest_first", cores=1, folder=tmp_path, effects=EFFECTS[name]
+    )
+    assert start_order(found) == ("b", "a")
+
+
+def test_a_given_share_of_neighbours_is_kept(tmp_path: Path) -> None:
+    (found,) = simulate(
+        [queued("a", steps=100, model="one")], {"one": PROFILES["one"]}, measured(("one",), slowdown=1.5),
+        policy="fifo", cores=1, folder=tmp_path, beside=0.5,
+    )  # fmt: skip
+    assert found.end_s == pytest.approx(6.0 * 1.25 + 1.2, rel=1e-9)
+
+
+def test_a_calibrated_startup_is_replaced_by_the_probes() -> None:
+    """What the simulator is told of start-ups are the loop's own probes, alone."""
+    calibrated = PROFILES["one"].model_copy(
+        update={"startup": StartUp(process_s=50.0, data_s=60.0, compile_s=70.0)}
+    )
+    found = profile_for(calibrated, PROBE, Effects(), startup_factor=1.0)
+    assert found.startup is not None
+    assert found.startup.total_s == PROBE.startup_s
+    assert profile_for(calibrated, PROBE, EFFECTS["steps only"], startup_factor=1.0).startup is None
 
 
 def test_effects_change_the_profile_and_nothing_else() -> None:
@@ -104,3 +143,39 @@ def test_what_the_simulator_refuses_is_told(tmp_path: Path) -> None:
             [queued("a", model="one")], {"one": PROFILES["one"]}, measured(("one",)),
             policy="best_guess", cores=1, folder=tmp_path,
         )  # fmt: skip
+
+
+@pytest.mark.skipif(len(core_numbers()) < 2, reason="needs two cores")
+def test_nothing_of_the_real_runs_reaches_the_simulated_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two clusters, one of them three times as slow: the simulator is asked the same, word for word."""
+    models = ("digits_mlp", "digits_conv")
+    profiles = {name: profile(name) for name in models}
+    monkeypatch.setattr(loop, "_profiles", lambda *_: profiles)
+    monkeypatch.setattr(loop, "_measured", lambda *_: measured(models, 0.9, 1.2))
+
+    def asked(factor: float) -> list[str]:
+        said: list[str] = []
+
+        class Cluster:
+            def __init__(self, *_: object) -> None:
+                pass
+
+            def run(self, jobs: Sequence[QueuedJob], policy: str) -> list[JobRun]:
+                return [ran(job, job.submit_s, job.submit_s + factor * len(policy)) for job in jobs]
+
+        def asks(*given: object, folder: Path, **more: object) -> list[SimulatedJob]:
+            said.append(f"{folder.name} {given} {more}")
+            return [SimulatedJob("a", 0.0, 0.0, 9.0, startup_s=3.0)]
+
+        monkeypatch.setattr(loop, "Dispatcher", Cluster)
+        monkeypatch.setattr(loop, "simulate", asks)
+        settings = loop.LoopSettings(models=models, jobs=4, repeats=2)
+        found = loop.run_loop(settings, tmp_path / str(factor), lambda _: None)
+        assert found.real["fifo"][0][0].completion_s == pytest.approx(4.0 * factor)
+        return said
+
+    slow, fast = asked(3.0), asked(1.0)
+    assert slow == fast
+    assert len(fast) == 2 * len(EFFECTS)

@@ -12,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dcsim.workload.profile import StepTimeSurface
-from dcsim.workload.surface import step_time_interval_s, surface_step_time_s
+from dcsim.workload.surface import (
+    batch_range,
+    step_time_interval_s,
+    surface_contains,
+    surface_step_time_s,
+)
 from trainers.design import Space, next_point, predicted_error
 from trainers.fit import Sample
 from trainers.regimes import regimes
@@ -203,6 +208,18 @@ def test_other_devices_take_the_shape_of_the_first() -> None:
     assert surface is not None
     for batch in (12, 30, 37, 38, 90):
         assert surface_step_time_s(surface, 2, batch) == pytest.approx(_cache(2, batch), rel=1e-9)
+
+
+def test_other_devices_take_it_only_between_their_own_batches() -> None:
+    # Two devices leave a cache above batch 32 that one alone does not.
+    base = [Sample(1, batch, 1e-3 + 1e-3 * batch) for batch in (8, 16, 24, 48, 64, 96, 128)]
+    surface = build_surface(
+        [*base, *(Sample(2, batch, 1e-3 + 1e-3 * batch) for batch in (12, 32))], "jit", 0.02
+    )
+    assert surface is not None
+    assert [knot.batch_per_device for knot in surface.knots if knot.devices == 2] == [12, 16, 24, 32]
+    assert batch_range(surface, 2) == (12, 32)
+    assert not surface_contains(surface, 2, 128)
 
 
 def test_regimes_are_changes_that_noise_does_not_explain() -> None:

@@ -141,9 +141,42 @@ def test_a_mean_error_above_its_limit_fails(factor: float, *, passed: bool) -> N
 
 
 def test_intervals_that_hold_too_seldom_fail() -> None:
-    verdict = _judged(0.85).verdicts[-1]
-    assert (verdict.value, verdict.passed) == (0.0, False)
-    assert _judged(1.04).verdicts[-1].value == 1.0
+    for verdict in _judged(0.85).verdicts[-2:]:
+        assert (verdict.value, verdict.passed) == (0.0, False)
+    assert [verdict.value for verdict in _judged(1.04).verdicts[-2:]] == [1.0, 1.0]
+
+
+def test_medians_do_not_hide_single_measurements_that_are_outside() -> None:
+    noise = itertools.cycle([1.0] * 4 + [0.8] * 4 + [1.2] * 4)
+    found = _run(None, lambda batch: _true_s(batch) * next(noise))
+    result = holdout_result({"made_up": _profile()}, {"made_up": found}, repeats=3, load=LOAD, where=WHERE)
+    single, medians = result.verdicts[-2:]
+    assert single.value == pytest.approx(1.0 / 3.0)
+    assert (single.limit, single.state) == (least_covered(12, 0.9), "failed")
+    assert (medians.value, medians.state) == (1.0, "passed")
+    assert result.tables[0].rows[0][-2:] == ("yes", "1 of 3")
+
+
+def test_intervals_of_all_models_are_judged_together_as_well() -> None:
+    found, profiles = _run(None, _true_s), {"one": _profile(), "other": _profile()}
+    result = holdout_result(profiles, dict.fromkeys(profiles, found), repeats=3, load=LOAD, where=WHERE)
+    limits = {each.what: each.limit for each in result.verdicts if "intervals hold" in each.what}
+    assert limits["all models: intervals hold measurements"] == least_covered(24, 0.9)
+    assert limits["all models: intervals hold medians"] == least_covered(8, 0.9)
+    assert len(limits) == 6
+
+
+def test_a_model_that_states_no_interval_does_not_pass_for_it() -> None:
+    plain = profile("plain")
+    found = compare(plain, {(1, 50): [0.01, 0.01, 0.01]})
+    made_up = _run(None, _true_s)
+    profiles = {"plain": plain, "made_up": _profile()}
+    result = holdout_result(profiles, {"plain": found, "made_up": made_up}, repeats=3, load=LOAD, where=WHERE)
+    (verdict,) = (each for each in result.verdicts if each.what.startswith("plain: intervals"))
+    assert (verdict.passed, verdict.state) == (False, "skipped")
+    assert verdict.meaning == "not applicable: the profile has no surface, so it states no interval"
+    judged = [each.what for each in result.verdicts if each.what.startswith("made_up: intervals")]
+    assert len(judged) == 2
 
 
 @pytest.mark.parametrize(("count", "rate"), [(1, 0.9), (12, 0.9), (18, 0.9), (30, 0.8), (100, 0.95)])

@@ -113,6 +113,12 @@ def test_every_problem_is_told_at_once_with_its_line(
         assert expected in said
 
 
+def test_a_lone_quote_hides_no_other_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(write(tmp_path, TABLE + '4,8,nan\n8,8,"1\n'), capsys, *DEVICE)
+    assert "mine.csv:5: step_time_ms: 'nan'" in said
+    assert "look for a lone quote" in said
+
+
 BAD = [
     ("", "an empty file"),
     ("devices,batch_per_device,step_time_s\n", "no rows below the header"),
@@ -164,6 +170,7 @@ def test_a_small_file_cannot_fill_the_memory(
 def test_a_folder_that_takes_no_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path, TABLE)
     (tmp_path / "file").write_text("")
-    assert main(["import", "csv", str(path), "--out", str(tmp_path / "file"), *DEVICE]) == 2
-    assert "a folder that takes files" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["import", "csv", str(path), "--out", str(tmp_path / "file"), *DEVICE])
+    assert "file is a file -> expected" in capsys.readouterr().err
     assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "mine.csv"]

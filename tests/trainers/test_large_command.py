@@ -64,7 +64,6 @@ def test_an_architecture_of_your_own(tmp_path: Path, capsys: pytest.CaptureFixtu
             [*SMALL, "--hidden", "1000000000000"],
             "hidden: 1000000000000 -> expected an integer <= 100,000,000",
         ),
-        ([*SMALL, "--out", "/"], "a file that can be written"),
         (["large", "gpt3-175b", "--devices", "8", "--best"], "a layout that divides the model and fits"),
     ],
 )

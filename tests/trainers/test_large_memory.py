@@ -77,6 +77,32 @@ def test_interleaving_holds_more_by_the_published_factor() -> None:
     assert activations_in_flight(layout) == pytest.approx(8 * (1 + 7 / (8 * 3)))
 
 
+@pytest.mark.parametrize(("p", "v"), [(4, 2), (8, 3), (4, 8)])
+def test_interleaved_stages_hold_what_came_before_their_first_backward(p: int, v: int) -> None:
+    """Chunks counted in the order in which they go: p micro-batches through one chunk, then through the next."""
+    order = [(chunk, micro) for chunk in range(v) for micro in range(p)]
+    for stage in range(p):
+        # The last stage turns as soon as micro-batch 0 is through its last chunk; others meanwhile take one chunk more for each
+        # hop there and each hop back.
+        before = order.index((v - 1, 0)) + 1 + 2 * (p - 1 - stage)
+        layout = TrainingLayout(devices=p, global_batch=8 * p, pipeline=p, interleaving=v)
+        assert activations_in_flight(layout, stage) == pytest.approx(before / v)
+    few = TrainingLayout(devices=p, global_batch=p, pipeline=p, interleaving=v)
+    assert activations_in_flight(few) == p
+
+
+def test_a_last_stage_with_a_large_head_is_the_fullest() -> None:
+    shape = Architecture("g", 32, 4096, 32, 2048, 256_000)
+    layout = TrainingLayout(
+        devices=4, global_batch=64, micro_batch=4, pipeline=4, interleaving=8, recomputation="selective"
+    )
+    parts = memory_parts(shape, layout)
+    # Logits, in fp32 and as they are exchanged, only the last stage has; it holds 29 chunks of one layer in flight.
+    assert parts["workspace"] == 2048 * 4 * 256_000 * (4.0 + layout.value_bytes) + RESERVED_BYTES
+    layer = layer_activation_bytes(shape, layout)
+    assert parts["activations"] == pytest.approx(29 * layer + 2 * layout.value_bytes * 2048 * 4 * 4096)
+
+
 def test_a_checkpoint_of_a_trillion_parameters_is_as_large_as_published() -> None:
     # Narayanan et al. 2021, section 5.10: 13.8 terabytes, here with two bytes more a weight than they may store.
     size = checkpoint_bytes(architecture("megatron-1t"), TrainingLayout(devices=1, global_batch=1))

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from trainers.models.digits import DigitClassifier
 from trainers.models.linear import hand_gradient
-from trainers.models.transformer import Transformer
+from trainers.models.transformer import Attention, Transformer
 from trainers.registry import CARDS, card, load_task
 
 pytestmark = pytest.mark.usefixtures("eight_devices")
@@ -43,7 +43,7 @@ PARAMETERS = {
     "textures": 3_453_121,
     "tiny_transformer": 2 * 256 * 64 + 64 * 64 + 2 * (12 * 64 * 64 + 2 * 64) + 2 * 64,
     "transformer_lm": WORDS,
-    "transformer_encoder": WORDS,
+    "transformer_encoder": WORDS + 6 * 8 * 127,
 }
 """Counted by hand."""
 
@@ -119,7 +119,7 @@ def test_units_are_dropped_by_key_and_by_sample() -> None:
 
 
 def test_a_later_token_changes_earlier_logits_only_where_both_ways_are_seen() -> None:
-    networks = [Transformer(8, 2, 2, 12, causal=causal, tied=True) for causal in (True, False)]
+    networks = [Transformer(8, 2, 2, 12, causal=causal, tied=True, relative=True) for causal in (True, False)]
     x = np.arange(12, dtype=np.uint16).reshape(2, 6)
     changed = x.copy()
     changed[:, 4] = 11
@@ -129,6 +129,18 @@ def test_a_later_token_changes_earlier_logits_only_where_both_ways_are_seen() ->
         run(x), run(changed), ([True] * 4 + [False] * 2, [False] * 6), strict=True
     ):
         assert (np.asarray(before) == np.asarray(after)).all(axis=(0, 2)).tolist() == same
+
+
+@pytest.mark.parametrize(("causal", "seeing"), [(True, [3, 4]), (False, [2, 4])])
+def test_heads_look_first_at_the_nearest_positions(*, causal: bool, seeing: list[int]) -> None:
+    attention = Attention(heads=2, causal=causal, relative=True)
+    x = np.random.default_rng(0).normal(size=(1, 6, 4)).astype(np.float32)
+    params = attention.init(jax.random.key(0), x)["params"]
+    hard = {**params, "relative_bias": 50 * params["relative_bias"]}  # drowns what depends on the words
+    changed = x.copy()
+    changed[:, 3] += 1
+    before, after = (np.asarray(attention.apply({"params": hard}, each)) for each in (x, changed))
+    assert np.flatnonzero(np.abs(before - after).max(axis=(0, 2)) > 1e-3).tolist() == seeing
 
 
 def test_the_gradient_by_hand_is_that_of_the_machine() -> None:

@@ -61,6 +61,29 @@ def test_a_surface_goes_before_the_fit_and_brings_its_own_interval() -> None:
     assert (found.coverage, found.basis) == (0.9, "measured")
 
 
+def test_between_the_widths_of_a_surface_is_flagged_and_the_interval_holds_ring_and_contention() -> None:
+    def surfaced(extra_s: float) -> Any:
+        knots = tuple(
+            StepTimeKnot(devices=n, batch_per_device=b, step_time_s=1e-3 * b + extra_s * (n > 1))
+            for n in (1, 8)
+            for b in (8, 32)
+        )
+        surface = StepTimeSurface(knots=knots, interval_relative=0.03, coverage=0.9)
+        return PROFILE.model_copy(update={"surface": surface})
+
+    found = predict(surfaced(10e-3), Request(A100, devices=2, batch_per_device=10))
+    assert (found.basis, found.coverage) == ("extrapolated", COVERAGE)
+    assert found.reasons == ("2 devices lie between the measured 1 and 8",)
+    ring_s, straight_s = 10e-3 + 10e-3 * 0.5 / 0.875, 10e-3 + 10e-3 / 7
+    assert found.step.step_s == pytest.approx(ring_s)
+    assert math.log(width(found)) == pytest.approx(math.hypot(math.log(1.03), math.log(ring_s / straight_s)))
+    assert found.low_s < straight_s
+    # Where both agree, as much as for a doubling from the nearer.
+    flat = predict(surfaced(0.0), Request(A100, devices=2, batch_per_device=10))
+    assert math.log(width(flat)) == pytest.approx(math.hypot(math.log(1.03), math.log(1.1)))
+    assert predict(surfaced(10e-3), Request(A100, devices=8, batch_per_device=10)).basis == "measured"
+
+
 def test_a_larger_batch_is_flagged_and_the_interval_grows_with_it() -> None:
     near, far = (predict(PROFILE, Request(A100, batch_per_device=batch)) for batch in (64, 128))
     assert near.basis == "extrapolated"

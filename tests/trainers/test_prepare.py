@@ -124,7 +124,7 @@ def test_hidden_words_are_the_targets_and_all_others_stand() -> None:
     assert (rows, len(hidden.test_x)) == (len(plain.train_x), len(plain.test_x))
     true = np.tile(plain.train_x, (MASK_COPIES, 1))
     target = hidden.train_y != IGNORED
-    assert (target.sum(axis=1) == 10).all()
+    assert (target.sum(axis=1) == 20).all()
     assert (hidden.train_x[~target] == true[~target]).all()
     assert (hidden.train_y[target] == true[target]).all()
     shown, of = hidden.train_x[target], true[target]

@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import json
 import math
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,8 +16,11 @@ import pytest
 
 from dcsim.errors import InputError, MissingExtraError
 from trainers.__main__ import main
-from trainers.search import Method, Request, Trial, search, trials_csv
+from trainers.checked_line import checked_line
+from trainers.search import search
 from trainers.space import Choice, Range, axis_from
+from trainers.trial import Method, Request, Trial, trials_csv
+from trainers.trial_journal import TrialJournal
 
 AXES = (axis_from("rate=1e-4:1e-1:log"), axis_from("width=4,8,16"), axis_from("layers=1:3"))
 
@@ -98,6 +102,89 @@ def test_diverged_trials_come_last(tmp_path: Path) -> None:
     assert [trial.number for trial in again] == [3, 1, 0, 2]
 
 
+def test_a_classifier_of_nan_is_diverged_however_often_it_guesses_right(tmp_path: Path) -> None:
+    found = iter([{"accuracy": 0.9, "loss": math.nan}, {"accuracy": 0.1, "loss": 2.0}])
+    asked = request_of("random", 2, metric="accuracy", maximise=True)
+    assert [trial.number for trial in search(asked, lambda _: next(found), tmp_path / "journal")] == [1, 0]
+    assert "NaN" not in (tmp_path / "journal").read_text()
+
+
+def test_a_trial_that_was_stopped_is_left_out(tmp_path: Path) -> None:
+    found = iter([{"loss": 1.0}, None])
+    assert len(search(request_of("random", 3), lambda _: next(found), tmp_path / "journal")) == 1
+    assert len((tmp_path / "journal").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"hello",
+        b"[]",
+        b"[]\n",
+        b'{"number": 1}\n',
+        b"\xff\xfe\n",
+        b"\n",
+        b'{"number": 1}',
+        checked_line({"a": 1}).encode(),
+    ],
+)
+def test_a_file_that_is_no_journal_is_refused_and_stays(tmp_path: Path, content: bytes) -> None:
+    journal = tmp_path / "trials.jsonl"
+    journal.write_bytes(content)
+    with pytest.raises(InputError, match=r"^trials\.jsonl:1: .*move it away"):
+        search(request_of("random"), bowl, journal)
+    assert journal.read_bytes() == content
+
+
+@pytest.mark.parametrize("torn", ["", "12ab", '12ab34cd {"model"'])
+def test_a_journal_torn_in_its_first_line_begins_anew(tmp_path: Path, torn: str) -> None:
+    journal = tmp_path / "trials.jsonl"
+    journal.write_text(torn)
+    assert len(search(request_of("random", 2), bowl, journal)) == 2
+    assert len(search(request_of("random", 2), bowl, journal)) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"\xff\n",
+        b"[]\n",
+        checked_line({"number": 1}).encode(),
+        checked_line({"number": 7, "values": {}, "metrics": {"loss": 1.0}}).encode(),
+    ],
+)
+def test_a_damaged_line_in_the_middle_is_refused_with_its_number(tmp_path: Path, line: bytes) -> None:
+    journal = tmp_path / "trials.jsonl"
+    search(request_of("random", 3), bowl, journal)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:2], line, *lines[3:]]))
+    with pytest.raises(InputError, match=r"^trials\.jsonl:3: "):
+        search(request_of("random", 3), bowl, journal)
+
+
+def test_a_folder_in_the_place_of_the_journal_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected the journal of a search"):
+        search(request_of("random"), bowl, tmp_path)
+
+
+def test_a_changed_trial_is_refused(tmp_path: Path) -> None:
+    journal = tmp_path / "trials.jsonl"
+    search(request_of("random", 1), bowl, journal)
+    head, _ = journal.read_text().splitlines(keepends=True)
+    journal.write_text(head + checked_line({"number": 0, "values": {"rate": 1.0}, "metrics": {"loss": 0.0}}))
+    with pytest.raises(InputError, match=r"trials\.jsonl:2: another trial than"):
+        search(request_of("random", 1), bowl, journal)
+
+
+def test_two_searches_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with (
+        TrialJournal(tmp_path / "trials.jsonl").alone(),
+        pytest.raises(InputError, match="another search writes there"),
+    ):
+        search(request_of("random"), bowl, tmp_path / "trials.jsonl")
+
+
 def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'dcsim\[search\]'"):
@@ -145,9 +232,54 @@ def test_the_command_ranks_by_samples_set_apart_and_goes_on(
     rows = list(csv.DictReader((tmp_path / "trials.csv").read_text().splitlines()))
     assert [row["learning_rate"] for row in rows] == ["0.05", "1e-06"]
     assert set(rows[0]) == {"trial", "learning_rate", "validation_loss", "test_loss"}
-    assert json.loads((tmp_path / "trials.jsonl").read_text().splitlines()[0])["metric"] == "validation_loss"
+    head = (tmp_path / "trials.jsonl").read_text().splitlines()[0].partition(" ")[2]
+    assert json.loads(head)["metric"] == "validation_loss"
     assert main([*asked, "--out", str(tmp_path)]) == 0
     assert "trial " not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("eight_devices")
+def test_trials_that_diverged_are_named_and_nothing_else_fails(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["search", "linear", "--method", "grid", "--steps", "40", "--out"]
+    assert main([*asked, str(tmp_path / "all"), "--try", "learning_rate=1e20,1e30"]) == 1
+    told = capsys.readouterr().out
+    assert "every trial diverged, 2 of them" in told
+    assert "best of" not in told
+    assert main([*asked, str(tmp_path / "one"), "--try", "learning_rate=1e30,0.05"]) == 0
+    assert "diverged, ranked last: trial 0, learning_rate 1e+30" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("eight_devices")
+def test_a_signal_stops_a_search_inside_its_trial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trainers.train import _Loop
+
+    made: list[int] = []
+    step = _Loop.step
+
+    def interrupting(loop: _Loop) -> None:
+        step(loop)
+        made.append(loop.made)
+        if loop.made == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(_Loop, "step", interrupting)
+    asked = ["search", "linear", "--try", "l2=0,1", "--steps", "100000", "--out", str(tmp_path)]
+    assert main(asked) == 128 + signal.SIGTERM
+    assert made == [1, 2]
+    assert "stopped after 0 trials" in capsys.readouterr().out
+    assert len((tmp_path / "trials.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_batch_of_more_than_there_is_to_train_on_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("jax", reason="needs the extra train")
+    assert main(["search", "linear", "--try", "batch=8,100000", "--out", str(tmp_path)]) == 2
+    assert "--try batch: 100000 -> expected at most" in capsys.readouterr().err
 
 
 def test_everything_wrong_with_a_search_is_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:

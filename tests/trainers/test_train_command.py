@@ -122,3 +122,24 @@ def test_a_second_signal_interrupts_at_once_and_handlers_are_put_back() -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--epochs", "1e300"], ["--epochs", "1e308"], ["--steps", "100000000000000000000"]]
+)
+def test_more_steps_than_can_be_counted_are_refused(
+    wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "linear", *wrong]) == 2
+    assert "expected at most 2147483647" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["train", "search", "infer", "compress", "distributed"])
+def test_where_nothing_can_be_written_no_work_is_done(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as ended:
+        main([name, "linear", "--out", str(tmp_path / "file" / "out")])
+    assert ended.value.code == 2
+    assert "a place below a folder" in capsys.readouterr().err

@@ -120,23 +120,43 @@ def test_charts_stay_inside_their_frame(chart: Any) -> None:
             assert 0.0 <= float(found) <= limit
 
 
+def _squeezed(text: str) -> str:
+    return re.sub(" +", " ", text)
+
+
+def _aligned(text: str) -> bool:
+    """Return whether the bars of each table stand above each other, but for the last."""
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    bars = [
+        {tuple(bar.start() for bar in re.finditer(r"(?<!\\)\|", row))[:-1] for row in table.splitlines()}
+        for table in tables
+    ]
+    return bool(bars) and all(len(each) == 1 for each in bars)
+
+
 def test_markdown_keeps_its_tables_whole() -> None:
     lines = fragment(_result()).splitlines()
-    rows = [line for line in lines if line.startswith("|")]
+    assert _aligned(fragment(_result()))
+    rows = [_squeezed(line) for line in lines if line.startswith("|")]
     cells = {len(re.split(r"(?<!\\)\|", row)) for row in rows[:6]}
     assert len(cells) == 1
     assert "| a\\|b | 1.235 |" in rows
     assert "| c | - |" in rows
-    assert "| mean error | 3.1 % | at most 5.0 % | met | mean of \\|e\\| |" in rows
-    assert "| largest error | 20.0 % | at most 12.0 % | missed |  |" in rows
-    assert "| bytes | 4000 B | is 4000 B | met |  |" in rows
-    assert "| floor | - |  | told |  |" in rows
+    assert "| mean error | 3.1 % | at most 5.0 % | passed | mean of \\|e\\| |" in rows
+    assert "| largest error | 20.0 % | at most 12.0 % | failed | |" in rows
+    assert "| bytes | 4000 B | is 4000 B | passed | |" in rows
+    assert "| floor | - | | skipped | |" in rows
     assert any("others took 2.1%" in line for line in lines)
 
 
 def test_a_result_is_passed_where_all_targets_are_reached() -> None:
     assert not _result().passed
-    assert Verdict(what="x", value=None, limit=1.0).passed is False
+    assert [verdict.state for verdict in _result().verdicts] == ["passed", "failed", "passed", "skipped"]
+    assert Verdict(what="x", value=None, limit=1.0).state == "failed"
+    assert Verdict(what="x", value=1.0).state == "told"
+    assert not Verdict(what="x", value=None).passed
+    told = tuple(verdict for verdict in _result().verdicts if verdict.state != "failed")
+    assert _result().model_copy(update={"verdicts": told}).passed
     assert Verdict(what="x", value=0.95, limit=0.9, relation="at least").passed
     assert Verdict(what="x", value=1.1, limit=1.0, relation="is").passed is False
 
@@ -149,8 +169,10 @@ def test_results_of_folders_come_in_the_order_of_the_page(tmp_path: Path) -> Non
     for folder, name in (("b", "closed-loop"), ("a", "zebra"), ("a", "holdout"), ("a", "exact-counts")):
         save_result(_result(name), tmp_path / folder)
     (tmp_path / "a" / "settings.json").write_text("{}")
-    found = gather([tmp_path / "b", tmp_path / "a"])
-    assert [result.name for result in found] == ["exact-counts", "holdout", "closed-loop", "zebra"]
+    # As `make validate` leaves them: each in a folder of its own, told as one.
+    for sources in ([tmp_path / "b", tmp_path / "a"], [tmp_path]):
+        found = gather(sources)
+        assert [result.name for result in found] == ["exact-counts", "holdout", "closed-loop", "zebra"]
 
 
 def test_all_wrong_results_are_told_at_once(tmp_path: Path) -> None:
@@ -189,4 +211,7 @@ def test_the_command_writes_markdown_or_html(tmp_path: Path, capsys: pytest.Capt
 def test_the_document_begins_with_every_target() -> None:
     text = document([_result(), _result("closed-loop", title="Loop")])
     first = text.index("## ")
-    assert text[:first].count("| mean error |") == 2
+    assert _squeezed(text[:first]).count("| mean error |") == 2
+    assert "Targets: 4 passed, 2 failed, 2 skipped." in text[:first]
+    assert _aligned(text)
+    assert "| Loop | 2026-01-02T03:04:05 | a <b> | 2 | 0.25 | 1.5 | 2.1 % |" in _squeezed(text[:first])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from dcsim.workload.build import build_jobs, check_jobs_fit, reference_accelerat
 from dcsim.workload.cost import ideal_step_time_s, step_cost
 from dcsim.workload.generate import generate_jobs
 from dcsim.workload.jobs import JobTable, job_table
+from dcsim.workload.profile import StartUp
 from dcsim.workload.profile_store import LoadedProfile
 
 V100 = {"accelerator": "V100", "accelerators": 8, "cpu_cores": 96, "memory_bytes": "512 GiB"}
@@ -178,3 +180,23 @@ def test_the_published_pods_fit_the_published_nodes(shared_data: Path) -> None:
     cluster = read_openb_nodes(folder / "openb_node_list_all_node.csv")
     scenario = _scenario({"kind": "trace", "path": "x.csv"}).model_copy(update={"cluster": cluster})
     check_jobs_fit(read_openb(folder / "openb_pod_list_default.csv"), scenario)
+
+
+def test_run_times_shorter_than_a_start_up_are_told(tmp_path: Path, loaded: dict[str, LoadedProfile]) -> None:
+    """Of 100 s: 70 s on two devices, 1 s on one, and what the step of each takes; of no length nothing is made."""
+    header = "job_id,submit_s,duration_s,profile,batch_per_accelerator,accelerators\n"
+    rows = [("a", 30, 2), ("b", 0, 1), ("c", 500, 1), ("d", 99, 1)]
+    text = header + "".join(f"{name},0,{run_s},round,128,{width}\n" for name, run_s, width in rows)
+    assert _trace(tmp_path, text, loaded).notes == ()
+    slow = loaded["round"].profile.model_copy(
+        update={"startup": StartUp(process_s=100.0, data_s=0.0, compile_s=0.0)}
+    )
+    table = _trace(tmp_path, text, {"round": replace(loaded["round"], profile=slow)})
+    assert table.steps[[0, 1, 3]].tolist() == [1.0, 0.0, 1.0]
+    step_s = {
+        width: ideal_step_time_s(step_cost(slow, CATALOGUE["V100"], width, 128), CATALOGUE["V100"], width)
+        for width in (1, 2)
+    }
+    added = 2 * (70.0 + step_s[2]) + 1.0 + step_s[1]
+    told = "2 of 4 jobs run longer than given, their start-up and one step being longer"
+    assert table.notes == (f"{told}: {added:.4g} accelerator-seconds more in all",)

@@ -167,6 +167,22 @@ def test_outside_a_surface_is_flagged_and_continued(make_profile: Callable[..., 
     assert large.reasons == ("round: batch 192 a device is outside the measured 32 to 128",)
 
 
+def test_between_the_widths_of_a_surface_is_flagged(make_profile: Callable[..., CostProfile]) -> None:
+    knots = [
+        {"devices": n, "batch_per_device": b, "step_time_s": 1e-3 * b + 2 * (n - 1) / n * 5e-3}
+        for n in (1, 8)
+        for b in (32, 128)
+    ]
+    profile = make_profile(surface={"knots": knots, "interval_relative": 0.05, "coverage": 0.9})
+    cost = step_cost(profile, HERE, 4, 64)
+    assert cost.compute_s == pytest.approx(64e-3 + 7.5e-3)
+    assert cost.extrapolated
+    assert cost.reasons == ("round: 4 devices lie between the measured 1 and 8",)
+    assert not step_cost(profile, HERE, 8, 64).extrapolated
+    # Elsewhere the surface is not used, nor what it leaves open.
+    assert len(step_cost(profile, V100, 4, 64).reasons) == 1
+
+
 def test_a_gang_faster_than_one_device_computes_all_the_time(
     make_profile: Callable[..., CostProfile],
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from dcsim.workload.cost import ideal_step_time_s, step_cost
 from dcsim.workload.distributions import cumulative_diurnal_s, diurnal_phase_rad
 from dcsim.workload.generate import arrival_rate_per_s, generate_jobs
 from dcsim.workload.jobs import JobTable
+from dcsim.workload.profile import StartUp
 from dcsim.workload.profile_store import LoadedProfile
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
@@ -120,6 +122,25 @@ def test_the_offered_load_is_the_one_asked_for(loaded: dict[str, LoadedProfile])
     error = 0.7 * np.hypot(work.std() / work.mean(), 1.0) / np.sqrt(len(table))
     assert abs(load - 0.7) < 5 * error
     assert error < 0.01
+
+
+def test_the_offered_load_holds_the_start_ups(loaded: dict[str, LoadedProfile]) -> None:
+    """Half of the run times drawn are shorter than the start-up; the tolerance is five standard errors."""
+    slow = loaded["round"].profile.model_copy(update={"startup": StartUp(process_s=60.0, data_s=0.0, compile_s=40.0)})
+    starts = loaded | {"slow": replace(loaded["round"], profile=slow)}
+    mix = [{"profile": "slow", "widths": {1: 1.0, 4: 1.0}}, {"profile": "round", "widths": {2: 1.0}}]
+    sizes = {"median_s": 100.0, "sigma": 1.2, "min_s": 1.0}
+    table = generate_jobs(
+        _spec(arrivals={"load": 0.8}, sizes=sizes, mix=mix, jobs=100_000), 1, starts, 64, REFERENCE, START
+    )
+    starting_s = np.where(np.array(table.texts("profile")) == "slow", 100.0, 0.0)
+    work = table.accelerators * (_run_s(table, loaded) + starting_s)
+    load = work.sum() / table.submit_s[-1] / 64
+    error = 0.8 * np.hypot(work.std() / work.mean(), 1.0) / np.sqrt(len(table))
+    assert abs(load - 0.8) < 5 * error
+    assert error < 0.01
+    (note,) = table.notes
+    assert "run longer than given" in note
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,11 +11,15 @@ import numpy as np
 
 __all__ = ["JobCost", "QueuedJob", "draw_jobs", "job_of"]
 
-SHORTEST_S, LONGEST_S = 8.0, 22.0
-"""Run times alone that are aimed at: start-up is half of the short ones, and a tenth of the long ones."""
+SHORTEST_S, LONGEST_S = 8.0, 18.0
+"""Run times alone that are aimed at, and reached but for what `MARGIN` asks for: start-up is most of the short ones."""
+SLOWEST_STARTUP = 1.5
+"""Start-ups may last so many times longer than alone without changing who is shorter."""
+MARGIN = 1.02
+"""Least ratio of the run times of two jobs, with start-ups as alone and as slow as that."""
 LEAST_TRAINING_S = 1.5
 """Of a job whose start-up alone takes longer than was aimed at."""
-ARRIVALS_IN = 0.45
+ARRIVALS_IN = 0.35
 """All jobs have come after this part of the time that the cores need for them: a line forms."""
 
 
@@ -60,8 +64,11 @@ def job_of(record: Mapping[str, Any]) -> QueuedJob:
 def draw_jobs(costs: Mapping[str, JobCost], count: int, cores: int, seed: int) -> list[QueuedJob]:
     """Return `count` jobs in the order in which they come.
 
-    Run times are spread evenly on a logarithmic scale, so that no two are alike; long jobs tend to come first, so that
-    the order in which they are served matters; models take turns in a random order.
+    Run times are spread evenly on a logarithmic scale, and further apart where they must be: of two jobs the same one
+    is shorter by `MARGIN`, however much longer start-ups last, up to `SLOWEST_STARTUP`. So whoever sorts by them, a
+    real dispatcher by times alone or the simulator by times beside others, gets one order. Long jobs tend to come
+    first, so that the order in which they are served matters. From the shortest on models take turns, those with short
+    start-ups first: each has short and long jobs, and the least room is needed.
 
     Args:
         costs: of each model.
@@ -77,13 +84,16 @@ def draw_jobs(costs: Mapping[str, JobCost], count: int, cores: int, seed: int) -
     ['a', 'a', 'b', 'b']
     """
     draws = np.random.default_rng([seed, count])
-    aimed_s = np.geomspace(LONGEST_S, SHORTEST_S, count)
+    lengths = _lengths(costs, count)
     order = np.argsort(np.arange(count) + draws.uniform(0.0, 0.6 * count, count), kind="stable")
-    models = _in_turns(sorted(costs), count, draws)
-    jobs = [
-        _job(f"job-{place + 1:02d}", models[place], costs[models[place]], float(aimed_s[rank]), seed + place)
-        for place, rank in enumerate(order.tolist())
-    ]
+    jobs = []
+    for place, rank in enumerate(order.tolist()):
+        model, steps = lengths[count - 1 - rank]
+        cost = costs[model]
+        estimate_s = cost.startup_s + steps * cost.step_s
+        jobs.append(
+            QueuedJob(f"job-{place + 1:02d}", model, cost.batch, steps, 0.0, estimate_s, seed + place)
+        )
     busy_s = sum(job.estimate_s for job in jobs) / cores
     # Gaps of a Poisson process, scaled to fill their part of the run; the first comes at 0.
     comes = np.concatenate([[0.0], np.cumsum(draws.exponential(size=count - 1))])
@@ -94,14 +104,22 @@ def draw_jobs(costs: Mapping[str, JobCost], count: int, cores: int, seed: int) -
     ]
 
 
-def _in_turns(models: Sequence[str], count: int, draws: np.random.Generator) -> list[str]:
-    """Return models so that each comes as often as any other, but for one."""
-    rounds = math.ceil(count / len(models))
-    return [models[at] for _ in range(rounds) for at in draws.permutation(len(models)).tolist()][:count]
-
-
-def _job(name: str, model: str, cost: JobCost, aimed_s: float, seed: int) -> QueuedJob:
-    training_s = max(LEAST_TRAINING_S, aimed_s - cost.startup_s)
-    steps = max(2, round(training_s / cost.step_s))
-    estimate_s = cost.startup_s + steps * cost.step_s
-    return QueuedJob(name, model, cost.batch, steps, 0.0, estimate_s, seed)
+def _lengths(costs: Mapping[str, JobCost], count: int) -> list[tuple[str, int]]:
+    """Return (model, steps) of each job, the shortest first."""
+    turns = sorted(costs, key=lambda name: (costs[name].startup_s, name))
+    found: list[tuple[str, int]] = []
+    before_s = slow_before_s = 0.0
+    for at, aimed_s in enumerate(np.geomspace(SHORTEST_S, LONGEST_S, count).tolist()):
+        model = turns[at % len(turns)]
+        cost = costs[model]
+        slow_s = SLOWEST_STARTUP * cost.startup_s
+        training_s = max(
+            LEAST_TRAINING_S,
+            aimed_s - cost.startup_s,
+            MARGIN * before_s - cost.startup_s,
+            MARGIN * slow_before_s - slow_s,
+        )
+        steps = max(2, math.ceil(training_s / cost.step_s))
+        before_s, slow_before_s = cost.startup_s + steps * cost.step_s, slow_s + steps * cost.step_s
+        found.append((model, steps))
+    return found

@@ -24,7 +24,7 @@ from trainers.closed_loop.measuring import (
     measure_colocation,
     probes_of,
 )
-from trainers.closed_loop.simulated import EFFECTS, SimulatedJob, simulate
+from trainers.closed_loop.simulated import EFFECTS, SimulatedJob, share_beside, simulate
 from trainers.devices import core_numbers
 from trainers.files import write_text
 from trainers.provenance import package_versions
@@ -52,7 +52,7 @@ class LoopSettings:
     repeats: int = 5
     cores: int = 2
     seed: int = 1
-    budget_s: float = 30.0
+    budget_s: float = 20.0
     """Of calibrating each model."""
 
     def problems(self, available: int) -> list[str]:
@@ -126,6 +126,8 @@ def run_loop(settings: LoopSettings, out: Path, progress: Progress) -> ClosedLoo
             policy: tuple(
                 simulate(
                     jobs, profiles, measured, policy=policy, cores=settings.cores, effects=effects,
+                    # What is left out must not change the other effects: start-ups are as slow as in the whole.
+                    beside=share_beside(simulated["all"][policy]) if simulated else None,
                     folder=out / "simulated" / f"{policy}-{name.replace(',', '').replace(' ', '-')}",
                 )
             )

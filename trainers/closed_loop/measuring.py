@@ -236,14 +236,14 @@ def measure_colocation(
     batches = {name: batch for name, (batch, _) in models.items()}
     with _trainers(batches, (one, other), seed) as (first, second):
         relative = _pairs(first, second, list(models), progress)
-    slowdowns = []
-    with _trainers(batches, (other,), seed) as (beside,):
+        # The first one has nothing to do from here on, and sleeps.
+        slowdowns = []
         for model, neighbour in zip(models, [*list(models)[1:], next(iter(models))], strict=True):
             batch, step_s = models[model]
-            beside.begin(neighbour, 600.0)
+            second.begin(neighbour, 600.0)
             probe = probe_model(model, batch, max(12, round(PROBE_TRAINING_S / step_s)), one, folder, seed)
-            beside.begin(neighbour, 0.0)
-            beside.answer(), beside.answer()
+            second.begin(neighbour, 0.0)
+            second.answer(), second.answer()
             slowdowns.append(probe.startup_s / alone[model].startup_s)
             progress(f"start-up of {model} beside {neighbour}: x {slowdowns[-1]:.2f}")
     return Colocation(relative, max(1.0, float(np.median(slowdowns))))

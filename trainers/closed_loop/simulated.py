@@ -31,6 +31,8 @@ __all__ = [
 
 _PASSES = 3
 """Runs, at most, until the share of start-ups that have a neighbour is that of the run itself."""
+_BY_ESTIMATE = ("shortest_first",)
+"""Policies that look at run times."""
 _SETTLED = 2e-3
 """Of a start-up: a change that is not worth another run."""
 
@@ -119,11 +121,16 @@ def simulate(
     cores: int,
     folder: Path,
     effects: Effects | None = None,
+    beside: float | None = None,
 ) -> list[SimulatedJob]:
     """Simulate the jobs and return what became of them, in their order.
 
     How much longer start-ups last depends on how often they have a neighbour, which the run itself says: it is
     repeated with that share.
+
+    With all effects the simulator's own policy orders the jobs, by what it estimates itself. With one left out, a
+    policy that goes by run times keeps the estimates that the real dispatcher was told, as priorities: what differs
+    is the effect, not what the policy knows.
 
     Args:
         jobs: as submitted to the real cluster.
@@ -133,21 +140,25 @@ def simulate(
         cores: of the one server.
         folder: for scenario, profiles, trace and result; they stay there.
         effects: what counts; None: everything.
+        beside: share of the time of start-ups that has a neighbour, [0, 1], taken as it is in one run; None: found.
 
     Raises:
         ClosedLoopError: the simulator refuses, or fails.
     """
     effects = effects or Effects()
+    kept = effects != Effects() and policy in _BY_ESTIMATE
     slowdown = measured.colocation.startup_slowdown if effects.colocation else 1.0
-    beside, found = 1.0, list[SimulatedJob]()
-    for _ in range(_PASSES if slowdown > 1.0 else 1):
-        factor = 1.0 + (slowdown - 1.0) * beside
-        write_inputs(jobs, profiles, measured, policy, cores, folder, effects, factor)
+    share, found = 1.0 if beside is None else beside, list[SimulatedJob]()
+    for _ in range(_PASSES if slowdown > 1.0 and beside is None else 1):
+        factor = 1.0 + (slowdown - 1.0) * share
+        # With an effect left out the simulator would tell the policy other run times, and its order might change.
+        told = "priority" if kept else policy
+        write_inputs(jobs, profiles, measured, told, cores, folder, effects, factor)
         found = _run(folder, jobs)
         lengths = {job.name: factor * _startup_s(measured.probes[job.model], effects) for job in jobs}
         found = [replace(job, startup_s=lengths[job.name]) for job in found]
-        before, beside = beside, share_beside(found)
-        if abs(beside - before) * (slowdown - 1.0) < _SETTLED:
+        before, share = share, share_beside(found)
+        if abs(share - before) * (slowdown - 1.0) < _SETTLED:
             break
     return found
 
@@ -200,9 +211,11 @@ def write_inputs(
 def _trace(jobs: Sequence[QueuedJob]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["job_id", "submit_s", "steps", "profile", "batch_per_accelerator"])
+    writer.writerow(["job_id", "submit_s", "steps", "profile", "batch_per_accelerator", "priority"])
+    # Only `priority` looks at the last one: the shorter a job is told to be, the higher.
+    ranks = {job.name: -at for at, job in enumerate(sorted(jobs, key=lambda job: job.estimate_s))}
     for job in jobs:
-        writer.writerow([job.name, job.submit_s, job.steps, job.model, job.batch])
+        writer.writerow([job.name, job.submit_s, job.steps, job.model, job.batch, ranks[job.name]])
     return text.getvalue()
 
 

@@ -7,9 +7,11 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from dcsim.errors import InputError
+from dcsim.errors import InputError, Problem
 from trainers.commands.arguments import (
+    above_zero,
     batches,
+    device,
     fraction,
     mode_list,
     model,
@@ -17,10 +19,15 @@ from trainers.commands.arguments import (
     positive_list,
     precision_list,
     say,
+    seed,
 )
+from trainers.commands.outputs import out_folder
 from trainers.modes import PLAIN_MODES
 
 __all__ = ["add", "run"]
+
+STEP_SAMPLES_MAX = 2**20
+"""Far more than any of the data sets holds; a batch of more copies its samples until the memory is full."""
 
 
 def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privately
@@ -50,12 +57,14 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     parser.add_argument("--points", type=positive, default=12, help="most points to choose")
     parser.add_argument("--steps", type=positive, default=200, help="timed steps of each configuration")
     parser.add_argument(
-        "--budget-s", type=float, help="time for a model: 90, with --quick 30 (12 steps are always timed)"
+        "--budget-s",
+        type=above_zero,
+        help="time for a model: 90, with --quick 30 (12 steps are always timed)",
     )
-    parser.add_argument("--out", type=Path, default=Path("profiles"))
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=out_folder, default=Path("profiles"))
+    parser.add_argument("--seed", type=seed, default=0)
     parser.add_argument(
-        "--max-spread", type=float, default=0.25, help="refuse points whose halves differ by more"
+        "--max-spread", type=above_zero, default=0.25, help="refuse points whose halves differ by more"
     )
     parser.add_argument(
         "--force", action="store_true", help="write noisy profiles too, with a warning inside"
@@ -63,7 +72,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     parser.add_argument("--quick", action="store_true", help="fewer configurations")
     parser.add_argument("--backend", choices=("cpu", "gpu", "tpu"), default="cpu")
     parser.add_argument(
-        "--device", default="cpu-core", help="its name in the hardware catalogue, e.g. A100-80"
+        "--device", type=device, default="cpu-core", help="its name in the hardware catalogue, e.g. A100-80"
     )
     parser.set_defaults(run=run)
 
@@ -73,10 +82,8 @@ def run(options: argparse.Namespace) -> int:
     from trainers.calibrate import Settings, calibrate
     from trainers.show import describe
 
-    if options.quick and options.batch[1] is not None:
-        raise InputError(
-            "--quick with a range of batches -> expected one of them, or a list such as --batch 32,64,128"
-        )
+    if wrong := _problems(options):
+        raise InputError(wrong)
     for name, precision in itertools.product(options.model, options.precision):
         sizes, batch_range = options.batch
         settings = Settings(
@@ -89,3 +96,17 @@ def run(options: argparse.Namespace) -> int:
         say(describe(profile))
         say(f"wrote {options.out / f'{settings.name}.json'}")
     return 0
+
+
+def _problems(options: argparse.Namespace) -> list[Problem]:
+    """Return what is wrong with options that are fine each for itself."""
+    sizes, batch_range = options.batch
+    wrong = []
+    if options.quick and batch_range is not None:
+        got = f"a range, {batch_range[0]}..{batch_range[1]}, with --quick"
+        wrong.append(Problem("--batch", None, "", got, "one of them, or a list such as --batch 32,64,128"))
+    largest = max(sizes or batch_range or (1,)) * max(options.devices)
+    if largest > STEP_SAMPLES_MAX:
+        got = f"{largest:,} samples a step on {max(options.devices)} devices"
+        wrong.append(Problem("--batch", None, "", got, f"at most {STEP_SAMPLES_MAX:,}"))
+    return wrong

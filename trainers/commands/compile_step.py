@@ -6,9 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from trainers.commands.arguments import model, positive_list, say
+from dcsim.errors import InputError, Problem
+from trainers.commands.arguments import model, positive_list, say, seed
+from trainers.commands.outputs import out_folder
 
 __all__ = ["add", "run"]
+
+BATCH_MAX = 2**20
+"""Samples per device; far more than any of the data sets holds."""
 
 MODES = ("jit", "shard_map", "fsdp", "tensor", "pipeline", "pmap")
 
@@ -24,8 +29,8 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     )
     parser.add_argument("--mode", choices=MODES, default="jit", help="how the devices share a step")
     parser.add_argument("--batch", type=positive_list, default=(), help="samples per device, e.g. 32,128")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("profiles"), help="folder for MODEL.json")
+    parser.add_argument("--seed", type=seed, default=0)
+    parser.add_argument("--out", type=out_folder, default=Path("profiles"), help="folder for MODEL.json")
     parser.set_defaults(run=run)
 
 
@@ -35,6 +40,10 @@ def run(options: argparse.Namespace) -> int:
     from trainers.aot import Settings, compile_profile
     from trainers.show import describe
 
+    if wrong := [size for size in options.batch if size > BATCH_MAX]:
+        raise InputError(
+            [Problem("--batch", None, "", f"{size:,}", f"at most {BATCH_MAX:,} samples") for size in wrong]
+        )
     for name in options.model:
         profile = compile_profile(Settings(name, options.topology, options.mode, options.batch, options.seed))
         path = options.out / f"{name}.json"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from dcsim.errors import InputError, Problem
 from trainers import require_jax
-from trainers.commands.arguments import model, positive, say
+from trainers.commands.arguments import call_batch, model, positive, say, seed
+from trainers.commands.outputs import out_folder
+from trainers.recipe import STEPS_MAX
 from trainers.registry import CARDS, card
 
 __all__ = ["add", "run"]
@@ -26,10 +27,10 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     compress.add_argument("--fine-tune", type=int, help="steps after pruning (default: a fifth of --steps)")
     compress.add_argument("--int8", action="store_true", help="quantise the weights, and the products")
     compress.add_argument("--student", type=model, help="a smaller model to teach")
-    compress.add_argument("--batch", type=positive, default=32, help="samples of a timed call")
+    compress.add_argument("--batch", type=call_batch, default=32, help="samples of a timed call")
     compress.add_argument("--calls", type=positive, default=200, help="timed calls")
-    compress.add_argument("--seed", type=int, default=0)
-    compress.add_argument("--out", type=Path, metavar="DIR", help="write compress.json there")
+    compress.add_argument("--seed", type=seed, default=0)
+    compress.add_argument("--out", type=out_folder, metavar="DIR", help="write compress.json there")
     compress.set_defaults(run=run)
 
 
@@ -78,8 +79,9 @@ def _problems(options: argparse.Namespace) -> list[Problem]:
         for sparsity in options.prune
         if not 0.0 <= sparsity < 1.0
     ]
-    if options.fine_tune is not None and options.fine_tune < 0:
-        wrong.append(Problem("options", None, "--fine-tune", str(options.fine_tune), "an integer >= 0"))
+    if options.fine_tune is not None and not 0 <= options.fine_tune <= STEPS_MAX:
+        expected = f"an integer from 0 to {STEPS_MAX}"
+        wrong.append(Problem("options", None, "--fine-tune", str(options.fine_tune), expected))
     if options.student:
         teacher, student = card(options.model), card(options.student)
         alike = student.kind == teacher.kind in {"classes", "tokens"} and student.dataset is teacher.dataset
@@ -107,7 +109,7 @@ def _write(options: argparse.Namespace, variants: list[Any]) -> None:
         "units": {
             "size_bytes": "B",
             "p50_s": "s",
-            "p99_s": "s",
+            "p99_s": "s; null from fewer than 100 calls",
             "flops": "floating-point operations of a batch",
         },
         "provenance": {

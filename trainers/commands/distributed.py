@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from dcsim.errors import InputError, Problem
 from trainers import require_jax
-from trainers.commands.arguments import model, positive, say
+from trainers.commands.arguments import model, positive, say, seed
+from trainers.commands.outputs import out_file
 from trainers.distributed import ACROSS_PROCESSES, Membership, Run, join, launch, train_as_member
 from trainers.launch import die_with_parent
 
@@ -41,8 +41,8 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     parser.add_argument("--mode", choices=ACROSS_PROCESSES, default="jit")
     parser.add_argument("--steps", type=positive, default=200)
     parser.add_argument("--batch", type=positive, help="samples per device")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="losses and parameters, as .npz")
+    parser.add_argument("--seed", type=seed, default=0)
+    parser.add_argument("--out", type=out_file, metavar="FILE", help="losses and parameters, as .npz")
     parser.add_argument(
         "--timeout-s", type=float, default=3600.0, help="with --processes: stop them all then"
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainers.commands.arguments import positive, say
+from trainers.commands.arguments import not_negative, positive, say
+from trainers.commands.outputs import out_folder
 
 if TYPE_CHECKING:
     from trainers.imports.sources import ImportedModel, Source
@@ -32,8 +34,12 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     for name, summary in SOURCES.items():
         source = made[name] = sources.add_parser(name, help=summary, description=summary)
         source.add_argument("path", type=Path, metavar="PATH")
-        source.add_argument("--out", type=Path, default=Path("profiles"), help="folder (default: profiles)")
-        source.add_argument("--device", metavar="NAME", help="in the hardware catalogue, e.g. A100-80")
+        source.add_argument(
+            "--out", type=out_folder, default=Path("profiles"), help="folder (default: profiles)"
+        )
+        source.add_argument(
+            "--device", type=_device_name, metavar="NAME", help="in the hardware catalogue, e.g. A100-80"
+        )
         source.set_defaults(run=run)
     made["zeus"].add_argument("--train", type=Path, metavar="CSV", help="summary_train.csv: epochs to target")
     made["zeus"].add_argument(
@@ -51,7 +57,9 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     )
     made["trace"].add_argument("--step-name", help="of the events that mark steps")
     for name, steps in (("tensorboard", 2), ("trace", 1)):
-        made[name].add_argument("--warm-up", type=int, default=steps, help=f"steps left out ({steps})")
+        made[name].add_argument(
+            "--warm-up", type=not_negative, default=steps, help=f"steps left out ({steps})"
+        )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -63,10 +71,10 @@ def run(options: argparse.Namespace) -> int:
     paths = save_profiles(profiles, options.out)
     for profile, path in zip(profiles, paths, strict=True):
         fit, surface = profile.fit, profile.surface
-        sure = "" if surface is None else f", +-{surface.interval_relative:.1%} between points"
+        sure = "error not known" if surface is None else f"+-{surface.interval_relative:.1%} between points"
         say(
             f"{path}: {len(profile.points)} points on {profile.device}, {fit.devices_min} to {fit.devices_max} devices, "
-            f"batch {fit.batch_per_device_min} to {fit.batch_per_device_max}{sure}"
+            f"batch {fit.batch_per_device_min} to {fit.batch_per_device_max}, {sure}"
         )
     for note in dict.fromkeys(note for model in models for note in model.notes):
         say(f"note: {note}")
@@ -118,8 +126,9 @@ def _read_own_table(options: argparse.Namespace) -> tuple[Source, list[ImportedM
 def _read_run(options: argparse.Namespace) -> tuple[Source, list[ImportedModel]]:
     from trainers.imports.run import Run
 
-    warm_up = max(0, options.warm_up)
-    run = Run(options.devices, options.batch, options.model, options.device, options.parameters, warm_up)
+    run = Run(
+        options.devices, options.batch, options.model, options.device, options.parameters, options.warm_up
+    )
     if options.source == "tensorboard":
         from trainers.imports.tensorboard import read_event_log
 
@@ -135,6 +144,13 @@ def _add_run(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument("--devices", type=positive, required=required, help="of the gang")
     parser.add_argument("--batch", type=positive, required=required, help="samples a step on each device")
     parser.add_argument("--parameters", type=positive, help="of the model: 4 bytes each are exchanged")
+
+
+def _device_name(text: str) -> str:
+    """Return a name that a catalogue may hold; which of them hold it is for the reader of the profile."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,99}", text) is None:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} -> expected a name of letters, digits and ' ._+-'")
+    return text
 
 
 def _pair(text: str) -> tuple[str, str]:

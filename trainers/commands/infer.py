@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 from trainers import require_jax
-from trainers.commands.arguments import model, positive, positive_list, say
+from trainers.commands.arguments import call_batches, model, positive, say, seed
+from trainers.commands.outputs import out_folder
 from trainers.recipe import Precision
 from trainers.registry import card
 
@@ -21,13 +21,13 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     """Add the command to those of `python -m trainers`."""
     infer = commands.add_parser("infer", help="measure latency and throughput of inference against batch")
     infer.add_argument("model", type=model)
-    infer.add_argument("--batch", type=positive_list, default=BATCHES, help="samples a call, e.g. 1,8,64")
+    infer.add_argument("--batch", type=call_batches, default=BATCHES, help="samples a call, e.g. 1,8,64")
     infer.add_argument("--calls", type=positive, default=200, help="timed calls of each batch")
     infer.add_argument(
         "--precision", choices=("fp32", "bf16", "int8"), default="fp32", help="of the arithmetic"
     )
-    infer.add_argument("--seed", type=int, default=0)
-    infer.add_argument("--out", type=Path, metavar="DIR", help="write inference.json there")
+    infer.add_argument("--seed", type=seed, default=0)
+    infer.add_argument("--out", type=out_folder, metavar="DIR", help="write inference.json there")
     infer.set_defaults(run=run)
 
 
@@ -70,9 +70,18 @@ def _write(options: argparse.Namespace, rows: list[dict[str, Any]], load_start: 
         "model": options.model,
         "precision": options.precision,
         "rows": rows,
-        "units": {"mean_s": "s", "cpu_s": "core-seconds a call", "samples_per_s": "1/s"},
+        "units": {
+            "mean_s": "s",
+            "p50_s": "s",
+            "p95_s": "s; null from fewer than 20 calls",
+            "p99_s": "s; null from fewer than 100 calls",
+            "cpu_s": "core-seconds a call",
+            "samples_per_s": "1/s",
+            "compile_s": "s",
+            "flops": "floating-point operations of a batch",
+        },
         "provenance": {
-            "command": f"python -m trainers infer {options.model} --precision {options.precision}",
+            "command": _command(options),
             "seed": options.seed,
             "host_cpu": host_cpu(),
             "load_average_start": load_start,
@@ -82,3 +91,10 @@ def _write(options: argparse.Namespace, rows: list[dict[str, Any]], load_start: 
     }
     write_text(path, finite_json(content) + "\n")
     say(f"wrote {path}")
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return what repeats the measurement, without the names of folders."""
+    batches = ",".join(map(str, options.batch))
+    given = f"--batch {batches} --calls {options.calls} --precision {options.precision} --seed {options.seed}"
+    return f"python -m trainers infer {options.model} {given}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dcsim.errors import InputError, Problem
 from trainers.commands.arguments import positive, say
+from trainers.commands.outputs import out_file
 from trainers.large.layout import PRECISION_BYTES, RECOMPUTATIONS, TrainingLayout
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     )
     large.add_argument("--name", help="of the profile; else the model's")
     large.add_argument("--tokens", type=float, default=300e9, help="of the data set")
-    large.add_argument("--out", type=Path, metavar="FILE", help="write a cost profile")
+    large.add_argument("--out", type=out_file, metavar="FILE", help="write a cost profile")
     large.set_defaults(run=run)
 
 
@@ -52,7 +53,8 @@ def run(options: argparse.Namespace) -> int:
     if options.model is None and options.architecture is None:
         say(describe_architectures())
         return 0
-    shape, cluster, layout = _shape(options), _cluster(options), _layout(options)
+    shape, cluster = _read(options)
+    layout = _layout(options)
     if options.best:
         found = ranked(shape, layout, cluster)
         if not found:
@@ -128,6 +130,22 @@ def _add_layout(large: argparse.ArgumentParser) -> None:
     large.add_argument("--fused-attention", action="store_true", help="scores stay on the chip")
 
 
+def _read(options: argparse.Namespace) -> tuple[Architecture, Cluster]:
+    """Return both, or raise with what is wrong with either."""
+    problems: list[Problem] = []
+    try:
+        shape = _shape(options)
+    except InputError as error:
+        problems += error.problems
+    try:
+        cluster = _cluster(options)
+    except InputError as error:
+        problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return shape, cluster
+
+
 def _shape(options: argparse.Namespace) -> Architecture:
     """Return the architecture asked for, with what was said besides."""
     from trainers.large.architecture import read_architecture
@@ -157,6 +175,8 @@ def _cluster(options: argparse.Namespace) -> Cluster:
         problems.append(Problem("large", None, "latency", f"{options.latency:g}", "us, at least 0"))
     if not 0.0 <= options.tokens <= 1e18:
         problems.append(Problem("large", None, "tokens", f"{options.tokens:g}", "0 to 1e18"))
+    if not 0.0 <= options.overlap <= 1.0:
+        problems.append(Problem("large", None, "overlap", f"{options.overlap:g}", "0 to 1"))
     if problems:
         raise InputError(problems)
     device = CATALOGUE[options.device]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dcsim.errors import InputError, Problem
-from trainers.commands.arguments import positive, say
+from trainers.commands.arguments import positive, say, share
+from trainers.commands.outputs import out_file
 
 if TYPE_CHECKING:
     from dcsim.facility.hardware import Accelerator
@@ -27,8 +28,9 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     parser.add_argument("profile", type=Path)
     parser.add_argument("--device", help="name in the hardware catalogue (default: the profile's)")
     parser.add_argument(
-        "--devices", type=positive, default=1, help="how many share a step by data parallelism"
-    )
+        "--devices", type=positive,
+        help="how many share a step by data parallelism (default: 1, or the fewest that the profile knows)",
+    )  # fmt: skip
     parser.add_argument("--batch", type=positive, help="samples per device (default: the largest measured)")
     parser.add_argument("--precision", default="", help="of products, e.g. bf16 (default: the profile's)")
     parser.add_argument(
@@ -41,14 +43,16 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
         "--server-devices", type=positive, default=SERVER_DEVICES, help="devices of a server (default 8)"
     )
     parser.add_argument(
-        "--overlap", type=_share, help="part of computing behind which gradients may travel, 0 to 1"
+        "--overlap", type=share, help="part of computing behind which gradients may travel, 0 to 1"
     )
     parser.add_argument(
         "--also", type=Path, nargs="+", default=[], metavar="PROFILE",
         help="further profiles measured on the same device, to learn efficiencies from",
     )  # fmt: skip
     parser.add_argument("--extrapolate", action="store_true", help="go beyond 4 times what was measured")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write a profile that dcsim can schedule")
+    parser.add_argument(
+        "--out", type=out_file, metavar="FILE", help="write a profile that dcsim can schedule"
+    )
     parser.set_defaults(run=run)
 
 
@@ -59,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
     from trainers.predicted import predicted_profile
 
     profile, _ = load_profile(options.profile)
+    options.devices = options.devices or profile.fit.devices_min
     prediction = predict(profile, _request(profile, options))
     say(_table(profile, prediction))
     if options.out is not None:
@@ -67,13 +72,6 @@ def run(options: argparse.Namespace) -> int:
         save_profile(found, options.out)
         say(f"wrote {options.out}")
     return 0
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text} -> expected a number from 0 to 1")
-    return value
 
 
 def _request(profile: CostProfile, options: argparse.Namespace) -> Request:
@@ -113,23 +111,31 @@ def _network(device: Accelerator, options: argparse.Namespace) -> Network | None
     from dcsim.units import Quantity, QuantityError, parse_quantity
     from trainers.scaling import INSIDE_LATENCY_S, Network
 
-    if options.bandwidth is None:
-        return None
-    values = []
+    wrong, values = [], {}
     for option, text, kind in (
         ("--bandwidth", options.bandwidth, Quantity.BANDWIDTH),
         ("--latency", options.latency, Quantity.DURATION),
     ):
+        if text is None:
+            continue
         try:
-            values.append(parse_quantity(text, kind))
+            values[option] = parse_quantity(text, kind)
         except QuantityError as error:
-            raise InputError([Problem(option, None, "", error.got, error.expected, error.hint)]) from None
-    if values[0] <= 0.0 or values[1] < 0.0:
-        raise InputError(
-            [Problem("--bandwidth", None, "", options.bandwidth, "above 0, with a latency of at least 0")]
-        )
+            wrong.append(Problem(option, None, "", error.got, error.expected, error.hint))
+    if values.get("--bandwidth", 1.0) <= 0.0:
+        wrong.append(Problem("--bandwidth", None, "", options.bandwidth, "above 0"))
+    if values.get("--latency", 0.0) < 0.0:
+        wrong.append(Problem("--latency", None, "", options.latency, "at least 0"))
+    if wrong:
+        raise InputError(wrong)
+    if options.bandwidth is None:
+        return None
     return Network(
-        values[0], values[1], options.server_devices, device.link_bandwidth_bytes_per_s, INSIDE_LATENCY_S
+        values["--bandwidth"],
+        values["--latency"],
+        options.server_devices,
+        device.link_bandwidth_bytes_per_s,
+        INSIDE_LATENCY_S,
     )
 
 
@@ -166,7 +172,7 @@ def _table(profile: CostProfile, prediction: Prediction) -> str:
             "interval",
             f"{_ms(prediction.low_s)} to {_ms(prediction.high_s)} ms, {prediction.coverage:.0%} of steps",
         ),
-        ("throughput", f"{prediction.samples_per_s:,.4g} samples/s"),
+        ("throughput", f"{_four_digits(prediction.samples_per_s)} samples/s"),
         (
             "MFU",
             "not known"
@@ -191,4 +197,17 @@ def _table(profile: CostProfile, prediction: Prediction) -> str:
 
 
 def _ms(time_s: float) -> str:
-    return f"{time_s * 1e3:.4g}"
+    return _four_digits(time_s * 1e3)
+
+
+def _four_digits(value: float) -> str:
+    """Return a number with four digits, those before the point in full.
+
+    >>> _four_digits(12345.6), _four_digits(26.39912), _four_digits(1.5e-7), _four_digits(0.0)
+    ('12,346', '26.4', '0.00000015', '0')
+    """
+    if abs(value) >= 1000.0:
+        return f"{value:,.0f}"
+    if value == 0.0 or abs(value) >= 1e-4:
+        return f"{value:.4g}"
+    return f"{value:.12f}"[:14].rstrip("0")

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from trainers.commands.arguments import model, say
+from trainers.commands.arguments import model, say, seed
 from trainers.data.prepare import Stage
 from trainers.registry import card
 
@@ -17,7 +17,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     """Add the command to those of `python -m trainers`."""
     parser = commands.add_parser("prepare", help="prepare a model's data and print what each stage took")
     parser.add_argument("model", type=model)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=seed, default=0)
     parser.set_defaults(run=run)
 
 
@@ -33,15 +33,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def stage_table(stages: Sequence[Stage]) -> list[str]:
-    """Return lines that stand under each other: times, rows and bytes of each stage, then their sum.
+    """Return lines that stand under each other: times, rows and bytes of each stage, their sum, then what was done.
 
     >>> for line in stage_table([Stage("read", 0.25, 0.125, 0, 10, 500, 4000, "parsed")]):
     ...     print(line)
-    stage         wall s    cpu s   rows in  rows out      bytes in     bytes out  note
-    read          0.2500   0.1250         0        10           500         4,000  parsed
+    stage         wall s    cpu s   rows in  rows out      bytes in     bytes out
+    read          0.2500   0.1250         0        10           500         4,000
     together      0.2500   0.1250         0        10           500         4,000
+    read: parsed
     """
-    head = f"{'stage':<10}{'wall s':>10}{'cpu s':>9}{'rows in':>10}{'rows out':>10}{'bytes in':>14}{'bytes out':>14}  note"
+    head = f"{'stage':<10}{'wall s':>10}{'cpu s':>9}{'rows in':>10}{'rows out':>10}{'bytes in':>14}{'bytes out':>14}"
     first, last = stages[0], stages[-1]
     whole = Stage(
         "together", sum(each.wall_s for each in stages), sum(each.cpu_s for each in stages),
@@ -49,7 +50,7 @@ def stage_table(stages: Sequence[Stage]) -> list[str]:
     )  # fmt: skip
     lines = [
         f"{each.name:<10}{each.wall_s:>10.4f}{each.cpu_s:>9.4f}{each.rows_in:>10,}{each.rows_out:>10,}"
-        f"{each.bytes_in:>14,}{each.bytes_out:>14,}  {each.note}"
+        f"{each.bytes_in:>14,}{each.bytes_out:>14,}"
         for each in (*stages, whole)
     ]
-    return [head, *(line.rstrip() for line in lines)]
+    return [head, *lines, *(f"{each.name}: {each.note}" for each in stages if each.note)]

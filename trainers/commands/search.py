@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from dcsim.errors import InputError, Problem
 from trainers import require_jax
 from trainers.card import Card
-from trainers.commands.arguments import model, positive, say
+from trainers.commands.arguments import model, positive, say, seed
+from trainers.commands.outputs import out_folder
 from trainers.interrupt import Interrupt
 from trainers.recipe import Recipe, run_problems
 from trainers.registry import card
@@ -19,10 +20,11 @@ from trainers.space import Axis, Value, axis_from
 
 if TYPE_CHECKING:
     from trainers.data import Dataset
-    from trainers.search import Trial
+    from trainers.trial import Trial
 
 __all__ = ["add", "run"]
 
+EXIT_FAILED = 1
 EXIT_SIGNAL = 128
 FIELDS = ("batch", *(field.name for field in fields(Recipe)))
 MINIMISED = ("loss", "perplexity")
@@ -49,8 +51,10 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     search.add_argument("--trials", type=positive, default=10, help="at most")
     search.add_argument("--steps", type=positive, help="of each trial (default: the model's own number)")
     search.add_argument("--metric", help="to rank by (default: accuracy, else loss)")
-    search.add_argument("--seed", type=int, default=0)
-    search.add_argument("--out", type=Path, default=Path("search"), metavar="DIR", help="journal and results")
+    search.add_argument("--seed", type=seed, default=0)
+    search.add_argument(
+        "--out", type=out_folder, default=Path("search"), metavar="DIR", help="journal and results"
+    )
     search.set_defaults(run=run)
 
 
@@ -58,54 +62,74 @@ def run(options: argparse.Namespace) -> int:
     """Search as the options say; a search that was broken off goes on."""
     require_jax()
     chosen = card(options.model)
-    axes, steps = _axes(options, chosen), options.steps or chosen.train_steps
+    steps = options.steps or chosen.train_steps
+    dataset = chosen.dataset(options.seed)
+    axes = _axes(options, chosen, len(_with_validation(dataset).train_x))
     metric = options.metric or METRICS[chosen.kind][0]
     from trainers.files import write_text
-    from trainers.search import Request, search, trials_csv
+    from trainers.search import search
+    from trainers.trial import Request, trials_csv
 
     request = Request(
         options.model, options.method, axes, options.trials, options.seed, f"validation_{metric}",
         maximise=metric not in MINIMISED, settings={"steps": steps, "recipe": asdict(chosen.recipe)},
     )  # fmt: skip
-    trying = _Trying(chosen, steps, options.seed)
     journal, table = options.out / "trials.jsonl", options.out / "trials.csv"
-    with Interrupt("stopping after this trial; once more stops at once") as interrupt:
+    note = "stopping after this step; this trial is left out; once more stops at once"
+    with Interrupt(note) as interrupt:
+        trying = _Trying(chosen, steps, options.seed, dataset, interrupt.requested)
         trials = search(
             request, trying, journal, stop=interrupt.requested, on_trial=lambda trial: _tell(trial, metric)
         )
     if trials:
         write_text(table, trials_csv(trials))
-        say(f"best of {len(trials)}: {_values(trials[0].values)}")
-        say(f"validation {metric} {trials[0].metrics[request.metric]:.4f}, "
-            f"held out {trials[0].metrics[f'test_{metric}']:.4f}")  # fmt: skip
+        _report(trials, metric)
         say(f"wrote {table}")
     if interrupt.signal is None:
-        return 0
+        return EXIT_FAILED if trials and trials[0].diverged else 0
     say(f"stopped after {len(trials)} trials, which are kept: the same command goes on from there")
     return EXIT_SIGNAL + interrupt.signal
+
+
+def _report(trials: Sequence[Trial], metric: str) -> None:
+    """Say which trial is the best and which ones ran away."""
+    best, lost = trials[0], [trial for trial in trials if trial.diverged]
+    if best.diverged:
+        say(f"every trial diverged, {len(trials)} of them: there is no best one")
+    else:
+        say(f"best of {len(trials)}: {_values(best.values)}")
+        say(f"validation {metric} {best.metrics[f'validation_{metric}']:.4f}, "
+            f"held out {best.metrics[f'test_{metric}']:.4f}")  # fmt: skip
+    for trial in lost:
+        say(f"diverged, ranked last: trial {trial.number}, {_values(trial.values)}")
 
 
 class _Trying:
     """Trains with one set of values; ranks by samples set apart from the training part, so that the held-out ones
     stay unseen by the choice as well."""  # noqa: D205, D209 - one sentence
 
-    def __init__(self, chosen: Card, steps: int, seed: int) -> None:
+    def __init__(
+        self, chosen: Card, steps: int, number: int, dataset: Dataset, stop: Callable[[], bool]
+    ) -> None:
         self._card = chosen
         self._steps = steps
-        self._seed = seed
-        self._dataset = chosen.dataset(seed)
+        self._seed = number
+        self._dataset = dataset
+        self._stop = stop
 
-    def __call__(self, values: Mapping[str, Value]) -> Mapping[str, float]:
-        """Return validation and held-out metrics."""
+    def __call__(self, values: Mapping[str, Value]) -> Mapping[str, float] | None:
+        """Return validation and held-out metrics; None where it was stopped."""
         from trainers.evaluate import Evaluator
         from trainers.registry import load_task
         from trainers.train import train
 
-        recipe, batch = _trial(self._card, values)
+        ranking = _with_validation(self._dataset)
+        recipe, batch = _trial(self._card, values, len(ranking.train_x))
         recipe = replace(recipe, warmup_steps=min(recipe.warmup_steps, self._steps // 4))
         task = load_task(self._card.name, recipe, self._steps)
-        ranking = _with_validation(self._dataset)
-        trained = train(task, ranking, steps=self._steps, batch=batch, seed=self._seed)
+        trained = train(task, ranking, steps=self._steps, batch=batch, seed=self._seed, stop=self._stop)
+        if not trained.finished:
+            return None
         evaluator = Evaluator(task)
         found: dict[str, float] = {}
         for name, dataset in (("validation", ranking), ("test", self._dataset)):
@@ -114,12 +138,12 @@ class _Trying:
         return found
 
 
-def _trial(chosen: Card, values: Mapping[str, Value]) -> tuple[Recipe, int]:
-    """Return the recipe and the batch of a trial."""
+def _trial(chosen: Card, values: Mapping[str, Value], samples: int) -> tuple[Recipe, int]:
+    """Return the recipe and the batch of a trial; the model's own batch may be more than the samples left to train on."""
     changed: dict[str, Any] = {name: value for name, value in values.items() if name != "batch"}
     if changed.get("optimizer", chosen.recipe.optimizer) != "adamw":
         changed.setdefault("weight_decay", 0.0)
-    return replace(chosen.recipe, **changed), int(values.get("batch", chosen.train_batch))
+    return replace(chosen.recipe, **changed), int(values.get("batch", min(samples, chosen.train_batch)))
 
 
 def _with_validation(dataset: Dataset) -> Dataset:
@@ -134,7 +158,7 @@ def _with_validation(dataset: Dataset) -> Dataset:
     )
 
 
-def _axes(options: argparse.Namespace, chosen: Card) -> tuple[Axis, ...]:
+def _axes(options: argparse.Namespace, chosen: Card, samples: int) -> tuple[Axis, ...]:
     """Return what to choose from, or refuse with everything that is wrong with it."""
     wrong: list[Problem] = []
     axes: list[Axis] = []
@@ -152,7 +176,7 @@ def _axes(options: argparse.Namespace, chosen: Card) -> tuple[Axis, ...]:
         elif names.count(axis.name) > 1:
             wrong.append(Problem("options", None, "--try", axis.name, "each name once"))
         else:
-            wrong += _impossible(chosen, axis)
+            wrong += _impossible(chosen, axis, samples)
     known = METRICS[chosen.kind]
     if options.metric is not None and options.metric not in known:
         wrong.append(Problem("options", None, "--metric", options.metric, f"one of {', '.join(known)}"))
@@ -161,13 +185,16 @@ def _axes(options: argparse.Namespace, chosen: Card) -> tuple[Axis, ...]:
     return tuple(axes)
 
 
-def _impossible(chosen: Card, axis: Axis) -> Sequence[Problem]:
+def _impossible(chosen: Card, axis: Axis, samples: int) -> Sequence[Problem]:
     """Return what is wrong with the values of one axis, its ends included."""
     found: list[Problem] = []
     for value in axis.grid():
         try:
-            recipe, batch = _trial(chosen, {axis.name: value})
+            recipe, batch = _trial(chosen, {axis.name: value}, samples)
             problems = run_problems(recipe, steps=1, batch=batch, schedule_steps=0)
+            if batch > samples and axis.name == "batch":
+                expected = f"at most {samples}, the samples to train on beside those to rank by"
+                problems += (Problem("recipe", None, axis.name, str(value), expected),)
         except (TypeError, ValueError):
             problems = (Problem("recipe", None, axis.name, str(value), "a value of that field"),)
         found += [replace(each, file="options", path=f"--try {axis.name}") for each in problems]

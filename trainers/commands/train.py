@@ -6,17 +6,17 @@ import argparse
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from dcsim.errors import InputError, Problem
 from dcsim.workload.profile import Mode
 from trainers import require_jax
-from trainers.commands.arguments import model, say
+from trainers.commands.arguments import model, say, seed
+from trainers.commands.outputs import out_folder
 from trainers.commands.recipe_options import add_recipe_options, as_options, recipe_from
 from trainers.interrupt import Interrupt
 from trainers.provenance import load_average
-from trainers.recipe import Recipe, run_problems
+from trainers.recipe import STEPS_MAX, Recipe, run_problems
 from trainers.registry import card
 from trainers.stages import Stages
 
@@ -38,11 +38,11 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     train.add_argument("--batch", type=int, help="samples per device (default: the model's own, shared out)")
     train.add_argument("--devices", type=int, default=1, help="on a CPU host: virtual ones")
     train.add_argument("--mode", default="jit", help=f"{', '.join(get_args(Mode))} (default: jit)")
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--seed", type=seed, default=0)
     train.add_argument(
         "--eval-every", type=int, help="steps between points of the curve (default: ten points)"
     )
-    train.add_argument("--checkpoint", type=Path, metavar="DIR", help="keep checkpoints there")
+    train.add_argument("--checkpoint", type=out_folder, metavar="DIR", help="keep checkpoints there")
     train.add_argument(
         "--every", type=int, default=0, help="steps between checkpoints (default: at the end only)"
     )
@@ -51,7 +51,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
         "--resume", action="store_true", help="go on from the latest checkpoint, if there is one"
     )
     train.add_argument(
-        "--out", type=Path, metavar="DIR", help="write summary.json and the learning curve there"
+        "--out", type=out_folder, metavar="DIR", help="write summary.json and the learning curve there"
     )
     add_recipe_options(train)
     train.set_defaults(run=run)
@@ -113,7 +113,9 @@ def _plan(options: argparse.Namespace, dataset: Dataset) -> _Plan:
     )
     steps = options.steps if options.steps is not None else chosen.train_steps
     if options.epochs is not None and options.epochs > 0 and math.isfinite(options.epochs):
-        steps = math.ceil(options.epochs * len(dataset.train_x) / max(1, batch * options.devices))
+        # A number of epochs may be too large for any count of steps, but not for the message that refuses it.
+        wanted = options.epochs * (len(dataset.train_x) / max(1, batch * options.devices))
+        steps = math.ceil(min(wanted, STEPS_MAX + 1.0))
     recipe = recipe_from(options, chosen.recipe, steps)
     wrong = run_problems(recipe, steps=steps, batch=batch, schedule_steps=max(0, steps))
     problems = [*map(as_options, wrong), *_problems(options, batch, len(dataset.train_x))]

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainers.commands.arguments import model, positive, positive_list, say
+from trainers.commands.arguments import above_zero, model, positive, positive_list, say, seed
+from trainers.commands.outputs import out_file, out_folder
 from trainers.commands.validate_checks import add_checks
 
 if TYPE_CHECKING:
@@ -50,12 +51,14 @@ def _add_holdout(kinds: Any) -> None:  # noqa: ANN401 - as above
     holdout.add_argument("--points", type=positive, default=6, help="configurations of each model")
     holdout.add_argument("--repeats", type=positive, default=5, help="measurements of each configuration")
     holdout.add_argument("--steps", type=positive, default=100, help="timed steps of each measurement")
-    holdout.add_argument("--budget-s", type=float, default=60.0, help="time to calibrate a model")
-    holdout.add_argument("--seed", type=int, default=1)
-    holdout.add_argument("--max-error", type=float, help="of a model's mean |relative error| (default: 0.05)")
-    holdout.add_argument("--worst-error", type=float, help="of a model's largest (default: 0.12)")
+    holdout.add_argument("--budget-s", type=above_zero, default=45.0, help="time to calibrate a model")
+    holdout.add_argument("--seed", type=seed, default=1)
     holdout.add_argument(
-        "--out", type=Path, help="keep profiles, measurements and pages there, and go on from there"
+        "--max-error", type=above_zero, help="of a model's mean |relative error| (default: 0.05)"
+    )
+    holdout.add_argument("--worst-error", type=above_zero, help="of a model's largest (default: 0.12)")
+    holdout.add_argument(
+        "--out", type=out_folder, help="keep profiles, measurements and pages there, and go on from there"
     )
     holdout.set_defaults(run=_holdout)
 
@@ -67,9 +70,9 @@ def _add_closed_loop(kinds: Any) -> None:  # noqa: ANN401 - as above
     loop.add_argument("--policies", type=_names, default=("fifo", "shortest_first"), metavar="NAME,...")
     loop.add_argument("--repeats", type=positive, default=5, help="real runs of each policy")
     loop.add_argument("--cores", type=positive, default=2, help="one job each")
-    loop.add_argument("--seed", type=int, default=1)
-    loop.add_argument("--budget-s", type=float, default=30.0, help="time to calibrate a model")
-    loop.add_argument("--out", type=Path, default=Path("validation/closed-loop"))
+    loop.add_argument("--seed", type=seed, default=1)
+    loop.add_argument("--budget-s", type=above_zero, default=20.0, help="time to calibrate a model")
+    loop.add_argument("--out", type=out_folder, default=Path("validation/closed-loop"))
     loop.set_defaults(run=_closed_loop)
 
 
@@ -80,7 +83,7 @@ def _add_page(kinds: Any) -> None:  # noqa: ANN401 - as above
         help="a result, or a folder that holds some; give it again for more",
     )  # fmt: skip
     page.add_argument(
-        "--out", type=Path, default=Path("docs/validation.md"), help="a Markdown file, or an HTML file"
+        "--out", type=out_file, default=Path("docs/validation.md"), help="a Markdown file, or an HTML file"
     )
     page.set_defaults(run=_page)
 
@@ -123,7 +126,7 @@ def _judge_holdout(options: argparse.Namespace, given: Sequence[CostProfile], ou
     for name, profile in profiles.items():
         if profile.provenance.host_cpu != host_cpu():
             say(f"warning: {name} was measured on another processor: {profile.provenance.host_cpu}")
-        start = partial(worker, steps=options.steps, budget_s=5.0, seed=options.seed, progress=say)
+        start = partial(worker, steps=options.steps, budget_s=3.0, seed=options.seed, progress=say)
         found = holdout(
             profile, count=options.points, repeats=options.repeats, seed=options.seed,
             path=out / "measured" / f"{name}.json", workers=start, progress=say,

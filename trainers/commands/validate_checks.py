@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainers.commands.arguments import model, positive, positive_list, say
+from trainers.commands.arguments import model, positive, positive_list, say, seed
+from trainers.commands.outputs import out_folder
 
 if TYPE_CHECKING:
     from trainers.validation.result import Validation
@@ -36,7 +37,7 @@ def _add_counts(kinds: Any, finish: Finish) -> None:  # noqa: ANN401 - as above
         default=(2, 4),
         help="numbers of virtual devices, from 2 (default: 2,4)",
     )
-    counts.add_argument("--out", type=Path, help="keep the result and its pages there")
+    counts.add_argument("--out", type=out_folder, help="keep the result and its pages there")
     counts.set_defaults(run=lambda options: finish(_counts(options), options.out))
 
 
@@ -48,15 +49,15 @@ def _add_tables(kinds: Any, finish: Finish) -> None:  # noqa: ANN401 - as above
         "--shared", type=Path, metavar="DIR",
         help="holds data/measured and data/traces (default: the environment's DCSIM_SHARED, or ../shared)",
     )  # fmt: skip
-    tables.add_argument("--out", type=Path, help="keep the result and its pages there")
+    tables.add_argument("--out", type=out_folder, help="keep the result and its pages there")
     tables.set_defaults(run=lambda options: finish(_tables(options), options.out))
 
 
 def _add_resume(kinds: Any, finish: Finish) -> None:  # noqa: ANN401 - as above
     resume = kinds.add_parser("resume", help="kill real calibrations and go on; spoil profiles and read them")
     resume.add_argument("--kills", type=positive, default=5, help="at random moments (default: 5)")
-    resume.add_argument("--seed", type=int, default=1)
-    resume.add_argument("--out", type=Path, help="keep the result and its pages there")
+    resume.add_argument("--seed", type=seed, default=1)
+    resume.add_argument("--out", type=out_folder, help="keep the result and its pages there")
     resume.set_defaults(run=lambda options: finish(_resume(options), options.out))
 
 

@@ -18,6 +18,7 @@ run                 what a log or a trace does not say of its run
 repeats             many times of one configuration, as one point
 placement_model     a step time by placement: computing, and an exchange that it partly hides
 scaling_model       a step time at four and eight GPUs, from one and two
+published_steps     steps of large models of vTrain and Megatron-LM, as runs that trainers.large predicts
 holdout             both held out against the published tables
 ==================  ==============================================================
 """

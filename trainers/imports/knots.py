@@ -51,8 +51,8 @@ def measured_surface(samples: Sequence[Sample], mode: Mode) -> StepTimeSurface |
 def leave_one_out(samples: Sequence[Sample]) -> list[float]:
     """Return |predicted / measured - 1| of what lies between other samples.
 
-    Each batch between two others of as many devices is predicted from those two, linearly; so is each number of
-    devices between two others, all of its batches that those share at once.
+    Each batch between two others of as many devices is predicted from those two, linearly; each number of devices n
+    between two others likewise, straight in 1 - 1/n, all of its batches that those share at once.
 
     >>> leave_one_out([Sample(1, 1, 1.0), Sample(1, 2, 4.0), Sample(1, 3, 3.0)])
     [0.5]
@@ -74,7 +74,8 @@ def _between_batches(rows: Rows) -> Iterator[float]:
 def _between_devices(rows: Rows) -> Iterator[float]:
     widths = list(rows)
     for below, width, above in zip(widths, widths[1:], widths[2:], strict=False):
-        part = (width - below) / (above - below)
+        # As `dcsim.workload.surface` joins them: straight in 1 - 1/n.
+        part = (1 / below - 1 / width) / (1 / below - 1 / above)
         for batch, time_s in rows[width].items():
             if batch in rows[below] and batch in rows[above]:
                 predicted_s = (1 - part) * rows[below][batch] + part * rows[above][batch]

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from dcsim.errors import Problem, ProfileError
+from dcsim.errors import InputError, Problem, ProfileError
 from dcsim.spec.names import nearest
 from dcsim.workload.profile import EnergyMeasurement, MeasuredPoint, Mode
 from dcsim.workload.readers.bounded import decoded
@@ -81,13 +81,18 @@ def read_own_table(path: Path, said: OwnTable) -> tuple[Source, list[ImportedMod
     Raises:
         InputError: With every problem by line.
     """
-    lines, columns = _cells(path)
-    names = _mapping(path, list(columns), said)
-    fields = [Field(**{**_as_record(_BY_NAME[known]), "name": header}) for known, header in names.items()]
-    rows = rows_of_columns(path, lines, columns, fields)
-    times_s = _times_s(rows, names, said)
-    _flag_rows(rows, names, said)
-    rows.kept("refuse")
+    lines, columns, broken = _cells(path)
+    try:
+        names = _mapping(path, list(columns), said)
+        fields = [Field(**{**_as_record(_BY_NAME[known]), "name": header}) for known, header in names.items()]
+        rows = rows_of_columns(path, lines, columns, fields)
+        times_s = _times_s(rows, names, said)
+        _flag_rows(rows, names, said)
+        rows.kept("refuse")
+    except InputError as error:
+        raise ProfileError([*broken, *error.problems][:_SHOWN]) from None
+    if broken:
+        raise ProfileError(broken[:_SHOWN])
     passed = [name for name in columns if name not in names.values()]
     notes = [f"columns passed over: {', '.join(passed)}"] if passed else []
     models = [_model(path, rows, names, said, mine, times_s, notes) for mine in _groups(rows, names).values()]
@@ -104,14 +109,14 @@ def _as_record(field: Field) -> dict[str, Any]:
     return {name: getattr(field, name) for name in Field.__slots__}
 
 
-def _cells(path: Path) -> tuple[list[int], dict[str, list[str]]]:
-    """Return (line of each row, column texts by header name), refusing what is no such table."""
+def _cells(path: Path) -> tuple[list[int], dict[str, list[str]], list[Problem]]:
+    """Return (line of each row, column texts by header name, records that are none), refusing what is no such table."""
     text = decoded(content_of(path), path)
     problems: list[Problem] = []
     records = list(_records(path, text, problems))
-    if problems:
-        raise ProfileError(problems[:_SHOWN])
     if len(records) < 2:
+        if problems:
+            raise ProfileError(problems[:_SHOWN])
         got = "no rows below the header" if records else "an empty file"
         raise refusal(path, got, "a header and at least one row")
     header = [name.strip() for name in records[0][1]]
@@ -120,9 +125,11 @@ def _cells(path: Path) -> tuple[list[int], dict[str, list[str]]]:
         raise ProfileError([Problem(str(path), 1, name, "given twice", "each column once") for name in twice])
     lines = [line for line, _ in records[1:]]
     columns = zip(*(record for _, record in records[1:]), strict=True)
-    return lines, {
-        name: [text.strip() for text in column] for name, column in zip(header, columns, strict=True)
-    }
+    return (
+        lines,
+        {name: [text.strip() for text in column] for name, column in zip(header, columns, strict=True)},
+        problems,
+    )
 
 
 def _records(path: Path, text: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:

@@ -8,10 +8,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from dcsim.errors import InputError, Problem
+from trainers.files import read_json_bytes
 
 __all__ = ["LARGEST", "NAME_LENGTH", "Architecture", "read_architecture"]
 
 
+BYTES_MAX = 2**20
+"""Of a file of an architecture, which has a few hundred [B]."""
 LARGEST = 100_000_000
 """No number of a shape is larger."""
 NAME_LENGTH = 100
@@ -120,10 +123,12 @@ def read_architecture(path: Path) -> Architecture:
     Raises:
         InputError: with every problem: unreadable, no object, fields that are unknown, missing or of another type.
     """
+    content = read_json_bytes(path, BYTES_MAX, "a JSON file")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError([Problem(str(path), None, "", str(error)[:120], "a JSON file")]) from None
+        record = json.loads(content.decode("utf-8"))
+    except (RecursionError, ValueError) as error:
+        reason = "brackets in brackets too deep" if isinstance(error, RecursionError) else str(error)[:120]
+        raise InputError([Problem(str(path), None, "", reason, "a JSON file")]) from None
     if not isinstance(record, dict):
         expected = "an object with name, layers, hidden, heads, sequence, vocabulary"
         raise InputError([Problem(str(path), None, "", type(record).__name__, expected)])

@@ -60,20 +60,24 @@ def layer_activation_bytes(shape: Architecture, layout: TrainingLayout, *, store
 def activations_in_flight(layout: TrainingLayout, stage: int = 0) -> float:
     """Return how many micro-batches a stage holds the activations of, at most.
 
-    1F1B: p - i, but no more than there are; interleaved: p (1 + (p - 1) / (p v)) on the first stage (Korthikanti et al.
-    2022, section 4.2.3).
+    1F1B: p - i, but no more than there are. Interleaved, stage i takes 2 (p - i - 1) + (v - 1) p chunks forward, each 1 / v
+    of its layers, before its first backward (Narayanan et al. 2021, arXiv:2104.04473, section 2.2, as Megatron-LM
+    schedules it), and holds one more from then on: p (1 + (p - 1) / (p v)) micro-batches on the first stage
+    (Korthikanti et al. 2022, section 4.2.3), 1 / v + p (v - 1) / v on the last.
 
     >>> activations_in_flight(TrainingLayout(devices=4, global_batch=32, pipeline=4))
     4.0
+    >>> activations_in_flight(TrainingLayout(devices=4, global_batch=32, pipeline=4, interleaving=2), 3)
+    2.5
     """
-    ahead = layout.pipeline - stage
-    if layout.interleaving > 1:
-        return min(float(layout.micro_batches), ahead + (layout.pipeline - 1.0) / layout.interleaving)
-    return float(min(layout.micro_batches, ahead))
+    p, v = layout.pipeline, layout.interleaving
+    chunks = 2 * (p - stage - 1) + (v - 1) * p + 1 if v > 1 else p - stage
+    return min(float(layout.micro_batches), chunks / v)
 
 
 def memory_parts(shape: Architecture, layout: TrainingLayout) -> dict[str, float]:
     """Return what the fullest device holds, by part [B]."""
+    # No stage between holds more than the first, which has as many layers and more micro-batches in flight.
     stages = {0, layout.pipeline - 1}
     return max(
         (_stage(shape, layout, stage) for stage in sorted(stages)), key=lambda parts: sum(parts.values())

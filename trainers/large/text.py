@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 from trainers.large.predict import COVERAGE, Prediction
 from trainers.large.traffic import sent_by_device
 
 __all__ = ["describe", "describe_architectures", "describe_ranking"]
+
+_WIDTH = 80
 
 
 def describe(prediction: Prediction) -> str:
@@ -57,12 +60,16 @@ def describe_architectures() -> str:
     """Return the built-in architectures as a table."""
     from trainers.large.architectures import ARCHITECTURES
 
-    lines = ["name             parameters  layers  hidden  heads  sequence  source"]
-    lines += [
-        f"{one.name:<15} {one.parameters / 1e9:9.2f} B {one.layers:7d} {one.hidden:7d} {one.heads:6d}"
-        f" {one.sequence:9d}  {one.source}"
-        for one in ARCHITECTURES.values()
-    ]
+    lines = ["name             parameters  layers  hidden  heads  sequence"]
+    source = ""
+    for one in ARCHITECTURES.values():
+        if one.source != source:
+            source = one.source
+            lines += wrap(f"{source}:", _WIDTH)
+        lines.append(
+            f"  {one.name:<13} {one.parameters / 1e9:9.2f} B {one.layers:7d} {one.hidden:7d} {one.heads:6d}"
+            f" {one.sequence:9d}"
+        )
     return "\n".join(lines)
 
 

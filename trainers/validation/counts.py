@@ -205,7 +205,7 @@ def _exchange_verdicts(sent: Sequence[Exchange]) -> tuple[Verdict, ...]:
     devices = ", ".join(str(count) for count in sorted({row.devices for row in sent}))
     return (
         Verdict(
-            what="all-reduce bytes less 4 x parameters + 4", value=worst, unit="B", limit=0.0, relation="is",
+            what="all-reduce bytes - (4 x parameters + 4)", value=worst, unit="B", limit=0.0, relation="is",
             meaning=f"largest difference of {len(sent)} compiled steps: {models} models, {modes}, {devices} devices",
         ),
         Verdict(

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dcsim.errors import InputError, Problem
-from trainers.validation.result import Validation, load_result
+from trainers.files import read_json_bytes
+from trainers.validation.result import BYTES_MAX, EXPECTED, Validation, load_result
 
 __all__ = ["gather"]
 
-ORDER = ("exact-counts", "holdout", "closed-loop", "large-models", "tables")
+ORDER = ("exact-counts", "holdout", "closed-loop", "tables", "resume")
 """Results that have a place on the page; others follow by name."""
 
 
 def gather(sources: Sequence[Path]) -> list[Validation]:
-    """Return the results of files, and of all files `NAME.json` in folders that say they are results.
+    """Return the results of files, and of folders: all `NAME.json` that are results, in them or in one of their folders.
 
     Raises:
         InputError: a file is none, a folder holds none, or two results have one name; with every problem.
@@ -56,7 +57,6 @@ def gather(sources: Sequence[Path]) -> list[Validation]:
 
 
 def _results_in(folder: Path) -> list[Path]:
-    """Return the files of a folder that are results, by what they are made of, not by their names."""
-    return [
-        path for path in sorted(folder.glob("*.json")) if '"verdicts"' in path.read_text(encoding="utf-8")
-    ]
+    """Return the files of a folder and of those in it that are results, by what they are made of, not by their names."""
+    paths = sorted([*folder.glob("*.json"), *folder.glob("*/*.json")])
+    return [path for path in paths if b'"verdicts"' in read_json_bytes(path, BYTES_MAX, EXPECTED)]

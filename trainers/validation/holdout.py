@@ -69,6 +69,13 @@ class Comparison:
             return None
         return self.low_s <= self.median_s <= self.high_s
 
+    @property
+    def covered_each(self) -> tuple[bool, ...]:
+        """Whether the interval holds what each repeat measured; empty: there is no interval."""
+        if self.low_s is None or self.high_s is None:
+            return ()
+        return tuple(self.low_s <= each_s <= self.high_s for each_s in self.measured_s)
+
 
 def predicted_step_s(profile: CostProfile, devices: int, batch: int) -> float:
     """Return the step time [s] that a profile predicts, by its surface where it has one, else by its fit."""

@@ -8,6 +8,9 @@ from trainers.validation.result import Cell, Column, Table, Validation, Verdict
 
 __all__ = ["cell_text", "document", "fragment", "load_text", "verdict_text"]
 
+LONGEST_PADDED = 40
+"""Characters of the last column of a table up to which it is padded."""
+
 
 def cell_text(value: Cell, unit: str = "") -> str:
     """Return a cell as a reader wants it: four digits, or percent.
@@ -27,17 +30,17 @@ def cell_text(value: Cell, unit: str = "") -> str:
 
 
 def verdict_text(verdict: Verdict) -> tuple[str, str, str]:
-    """Return (value, limit, "met", "missed" or "told") of a verdict.
+    """Return (value, limit, "passed", "failed", "told" or "skipped") of a verdict.
 
     >>> verdict_text(Verdict(what="mean error", value=0.05, unit="%", limit=0.07))
-    ('5.0 %', 'at most 7.0 %', 'met')
+    ('5.0 %', 'at most 7.0 %', 'passed')
     """
     unit = "" if verdict.unit in ("", "%") else f" {verdict.unit}"
     value = cell_text(verdict.value, verdict.unit) + (unit if verdict.value is not None else "")
     if verdict.limit is None:
-        return value, "", "told"
+        return value, "", verdict.state
     limit = f"{verdict.relation} {cell_text(verdict.limit, verdict.unit)}{unit}"
-    return value, limit, "met" if verdict.passed else "missed"
+    return value, limit, verdict.state
 
 
 def load_text(result: Validation) -> str:
@@ -51,8 +54,25 @@ def load_text(result: Validation) -> str:
     return f"Load average {load.average_start:g} before, {load.average_end:g} after (own work included); {taken}."
 
 
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+def _grid(headings: Sequence[str], numeric: Sequence[bool], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return a table whose columns are aligned in the text as well; a last one of long text is not padded."""
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in (headings, *rows)]
+    widths = [max(3, *(len(row[at]) for row in cells)) for at in range(len(headings))]
+    if widths[-1] > LONGEST_PADDED:
+        widths[-1] = max(3, len(headings[-1]))
+
+    def line(row: Sequence[str]) -> str:
+        padded = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
+        ]
+        return f"| {' | '.join(padded)} |"
+
+    rule = [
+        "-" * (width - 1) + ":" if right else "-" * width
+        for width, right in zip(widths, numeric, strict=True)
+    ]
+    return [line(cells[0]), line(rule), *(line(row) for row in cells[1:])]
 
 
 def _heading(column: Column) -> str:
@@ -67,12 +87,14 @@ def _table(table: Table) -> list[str]:
         f"### {table.title}",
         "",
         *([table.note, ""] if table.note else []),
-        _row([_heading(column) for column in table.columns]),
-        _row(["---:" if right else "---" for right in numeric]),
-    ]
-    lines += [
-        _row([cell_text(cell, column.unit) for cell, column in zip(row, table.columns, strict=True)])
-        for row in table.rows
+        *_grid(
+            [_heading(column) for column in table.columns],
+            numeric,
+            [
+                [cell_text(cell, column.unit) for cell, column in zip(row, table.columns, strict=True)]
+                for row in table.rows
+            ],
+        ),
     ]
     meanings = [f"{column.name}: {column.meaning}" for column in table.columns if column.meaning]
     return [*lines, "", *(["; ".join(meanings) + ".", ""] if meanings else [])]
@@ -87,9 +109,11 @@ def fragment(result: Validation) -> str:
         "",
         result.summary,
         "",
-        _row(["target", "found", "wanted", "", "definition"]),
-        _row(["---", "---:", "---:", "---", "---"]),
-        *(_row([verdict.what, *verdict_text(verdict), verdict.meaning]) for verdict in result.verdicts),
+        *_grid(
+            ["target", "found", "wanted", "result", "definition"],
+            [False, True, True, False, False],
+            [[verdict.what, *verdict_text(verdict), verdict.meaning] for verdict in result.verdicts],
+        ),
         "",
         f"Medians over {result.repeats} repeats. {load_text(result)}"
         if result.repeats > 1
@@ -112,20 +136,66 @@ def fragment(result: Validation) -> str:
     return "\n".join(lines)
 
 
+def _counts(results: Sequence[Validation]) -> str:
+    """Return in words how many targets were reached.
+
+    >>> _counts([])
+    'Targets: 0 passed, 0 failed, 0 skipped'
+    """
+    states = [verdict.state for result in results for verdict in result.verdicts]
+    return "Targets: " + ", ".join(f"{states.count(name)} {name}" for name in ("passed", "failed", "skipped"))
+
+
+def _conditions(results: Sequence[Validation]) -> list[str]:
+    """Return when and where each result was found, and how busy the host was; versions stand with each result."""
+    headings = [
+        "what",
+        "measured [UTC]",
+        "processor",
+        "cores",
+        "load before",
+        "load after",
+        "taken by others",
+    ]
+    rows = [
+        [
+            result.title,
+            result.where.created_utc.removesuffix("+00:00"),
+            result.where.host_cpu,
+            str(result.where.host_cores),
+            f"{result.load.average_start:g}",
+            f"{result.load.average_end:g}",
+            cell_text(result.load.taken_share, "%"),
+        ]
+        for result in results
+    ]
+    return [
+        *_grid(headings, [False, False, False, True, True, True, True], rows),
+        "",
+        "Load averages are of a minute and contain the work itself; what others took is of the cores' time meanwhile.",
+    ]
+
+
 def document(results: Sequence[Validation]) -> str:
     """Return the page of all results: every target first, then each result."""
     lines = [
         "# Validation",
         "",
         "Predictions beside reality. `make validate` measures all of this anew, on the machine it runs on, and writes",
-        "this page; a figure without a limit is told, not judged.",
+        "this page; a figure without a limit is told, not judged, and what was skipped says why below.",
         "",
-        _row(["what", "target", "found", "wanted", ""]),
-        _row(["---", "---", "---:", "---:", "---"]),
-    ]
-    lines += [
-        _row([result.title, verdict.what, *verdict_text(verdict)])
-        for result in results
-        for verdict in result.verdicts
+        f"{_counts(results)}.",
+        "",
+        *_grid(
+            ["what", "target", "found", "wanted", "result"],
+            [False, False, True, True, False],
+            [
+                [result.title, verdict.what, *verdict_text(verdict)]
+                for result in results
+                for verdict in result.verdicts
+            ],
+        ),
+        "",
+        *_conditions(results),
     ]
     return "\n".join([*lines, "", *(fragment(result) for result in results)]).rstrip("\n") + "\n"

@@ -24,7 +24,7 @@ table { border-collapse: collapse; margin: 0.6rem 0; font-variant-numeric: tabul
 .wide { overflow-x: auto; }
 th, td { padding: 0.2rem 0.7rem; border-bottom: 1px solid var(--faint); text-align: left; vertical-align: top; }
 td.number, th.number { text-align: right; white-space: nowrap; }
-.met { color: var(--good); font-weight: 600; } .missed { color: var(--bad); font-weight: 600; }
+.passed { color: var(--good); font-weight: 600; } .failed { color: var(--bad); font-weight: 600; }
 .soft, figcaption, dd { color: var(--soft); } dt { font-weight: 600; float: left; margin-right: 0.5rem; }
 figure { margin: 1rem 0; } figcaption { font-weight: 600; } svg { width: 100%; height: auto; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg text.on { fill: #ffffff; font-size: 11px;

@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
 
 from dcsim.errors import InputError, Problem
-from trainers.files import write_text
+from trainers.files import read_json_bytes, write_text
 
 __all__ = [
+    "BYTES_MAX",
+    "EXPECTED",
     "Bar",
     "Bars",
     "Chart",
@@ -28,6 +31,10 @@ __all__ = [
     "load_result",
     "save_result",
 ]
+
+BYTES_MAX = 64 * 2**20
+"""Of a file of a result [B]."""
+EXPECTED = "a result of `validate`"
 
 Cell = str | int | float | None
 
@@ -64,27 +71,36 @@ class Verdict(_Part):
     unit: str = ""
     """"%" where the value is a part of 1."""
     limit: float | None = None
-    """None: the value is told, not judged."""
+    """None: the value is told, not judged; or there is none, and `meaning` says why."""
     relation: Literal["at most", "at least", "is"] = "at most"
     meaning: str = ""
     """How the figure is defined."""
 
     @property
-    def passed(self) -> bool:
-        """Whether the target was reached; so it is where there is none.
+    def state(self) -> Literal["passed", "failed", "told", "skipped"]:
+        """What became of it; told: a value without a limit; skipped: neither of them, for the reason in `meaning`.
 
-        >>> Verdict(what="error", value=0.08, limit=0.07).passed
-        False
+        >>> Verdict(what="interval", value=None, meaning="not applicable: no interval").state
+        'skipped'
+        >>> Verdict(what="error", value=None, limit=0.07).state
+        'failed'
         """
         if self.limit is None:
-            return True
-        if self.value is None:
-            return False
-        return {
-            "at most": self.value <= self.limit,
-            "at least": self.value >= self.limit,
-            "is": self.value == self.limit,
-        }[self.relation]
+            return "skipped" if self.value is None else "told"
+        reached = (
+            self.value is not None
+            and {
+                "at most": self.value <= self.limit,
+                "at least": self.value >= self.limit,
+                "is": self.value == self.limit,
+            }[self.relation]
+        )
+        return "passed" if reached else "failed"
+
+    @property
+    def passed(self) -> bool:
+        """Whether there is a target, and it was reached."""
+        return self.state == "passed"
 
 
 class Point(_Part):
@@ -198,8 +214,8 @@ class Validation(_Part):
 
     @property
     def passed(self) -> bool:
-        """Whether all targets were reached."""
-        return all(verdict.passed for verdict in self.verdicts)
+        """Whether no target was missed; what is told or skipped has none."""
+        return all(verdict.state != "failed" for verdict in self.verdicts)
 
 
 def save_result(result: Validation, folder: Path) -> Path:
@@ -215,20 +231,18 @@ def load_result(path: Path) -> Validation:
     Raises:
         InputError: it cannot be read, or is none; with every problem.
     """
+    content = read_json_bytes(path, BYTES_MAX, EXPECTED)
     try:
-        return Validation.model_validate_json(path.read_bytes())
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError([Problem(str(path), None, "", reason, "a result of `validate`")]) from None
+        return Validation.model_validate_json(content)
     except ValidationError as error:
-        problems = [
-            Problem(
-                str(path),
-                None,
-                ".".join(str(part) for part in each["loc"]),
-                repr(each["input"])[:80],
-                each["msg"],
-            )
-            for each in error.errors()
-        ]
-        raise InputError(problems) from None
+        raise InputError([_problem(path, each) for each in error.errors()]) from None
+
+
+def _problem(path: Path, each: ErrorDetails) -> Problem:
+    """Return what pydantic found as got and expected."""
+    if each["type"] == "json_invalid":
+        return Problem(str(path), None, "", each["msg"], EXPECTED)
+    where = ".".join(str(part) for part in each["loc"])
+    return Problem(
+        str(path), None, where, repr(each["input"])[:80], each["msg"].removeprefix("Input should be ")
+    )

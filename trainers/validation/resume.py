@@ -122,10 +122,10 @@ def run_kills(
 
 
 def _killed(settings: Settings, out: Path, moment_s: float) -> tuple[float, Run]:
-    """Return a run that was killed, and when; earlier where one came to its end before."""
+    """Return a run that was killed, and when; earlier where one had written its profile by then."""
     for _ in range(_TRIES):
         run = _calibrate(settings, out, moment_s)
-        if run.killed:
+        if run.killed and not (out / f"{settings.name}.json").exists():
             return moment_s, run
         shutil.rmtree(out)
         moment_s /= 2.0
@@ -162,7 +162,8 @@ def _calibrate(settings: Settings, out: Path, moment_s: float | None = None) -> 
     command = [sys.executable, "-m", "trainers", *_arguments(settings), "--out", str(out)]
     lines: list[str] = []
     times: list[float] = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:  # noqa: S603 - our own
         if process.stdout is None:
             raise CalibrationError("the calibration has no pipe")
         timer = threading.Timer(moment_s or 0.0, process.kill)

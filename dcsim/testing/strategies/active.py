@@ -77,6 +77,7 @@ def active_jobs(
         type_held_s=np.repeat(held_s[:, None] / types, types, axis=1),
         waiting_since_s=np.where(width > 0, now_s, jobs.submit_s[rows]),
         left_fraction=_column(draw, count, st.floats(0.0, 1.0) if knows_progress else st.just(math.nan)),
+        startup_left_s=np.where(width > 0, 0.0, jobs.startup_s[rows]),
         type_accelerators=total,
         free_accelerators=int(left.sum()),
         total_cpu_cores=float(draw(st.sampled_from((64.0, 8.0)))),

@@ -185,10 +185,11 @@ def jobs_views(draw: st.DrawFn, *, min_jobs: int = 0, max_jobs: int = 8) -> Jobs
         else (0, 0)
         for width in widths
     ]
+    estimated_s = column(st.one_of(seconds, st.floats(0.0, 1e6)))
     view = JobsView(
         submit_s=submit_s,
         accelerators=np.array(widths, dtype=np.int64),
-        estimated_duration_s=column(st.one_of(seconds, st.floats(0.0, 1e6))),
+        estimated_duration_s=estimated_s,
         slack_s=column(seconds),
         tenant=np.array([draw(st.integers(0, 3)) for _ in range(count)], dtype=np.int64),
         compute_fraction=column(st.floats(0.0, 1.0)),
@@ -205,6 +206,7 @@ def jobs_views(draw: st.DrawFn, *, min_jobs: int = 0, max_jobs: int = 8) -> Jobs
         ),
         cpu_cores=column(st.sampled_from((0.0, 1.0, 8.0))),
         memory_bytes=column(st.sampled_from((0.0, 2.0**30))),
+        startup_s=estimated_s * column(st.sampled_from((0.0, 0.5))),
     )
     for name in JobsView.__slots__:
         getattr(view, name).flags.writeable = False
