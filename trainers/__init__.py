@@ -26,6 +26,8 @@ curve           the learning curve
 stages          wall and CPU time of each stage of a run
 interrupt       Ctrl-C, heard between two steps
 space           what a search may choose from
+trial           what is searched, and what came of one set of values
+trial_journal   the journal of a search, one trial a line
 search          trials one after another, each written down
 prune           the smallest weights become 0
 quantise        weights in int8, and products of them
@@ -34,6 +36,7 @@ inference       latency against batch
 compress        all of these, compared
 outcome         what a run came to: a table and `summary.json`
 files           files that are there whole or not at all
+checked_line    a line of JSON with its check sum
 hlo_text        a compiled module's text as computations, instructions and shapes
 hlo_flops       FLOPs of one instruction
 hlo             what a compiled step computes, holds and sends

@@ -19,6 +19,7 @@ from trainers.devices import available_cores
 from trainers.drift import corrected_s, drifts
 from trainers.fit import Sample
 from trainers.host_noise import (
+    DRIFT_MAX,
     drift_warnings,
     load_warnings,
     noise_relative,
@@ -66,7 +67,7 @@ def calibrate(settings: Settings, out: Path, progress: Progress, *, force: bool 
     journal.open()
     for text in journal.problems:
         progress(f"{settings.name}: interrupted calibration, {text}")
-    with WorkerPool(settings.seed, settings.backend, progress) as pool:
+    with WorkerPool(settings.seed, settings.backend, progress, fresh=not settings.quick) as pool:
         run = _Run(settings, journal, pool, progress)
         readings = sorted(
             run.measure(), key=lambda each: (each.point["mode"] != settings.mode, each.key[2], each.key)
@@ -89,10 +90,17 @@ def calibrate(settings: Settings, out: Path, progress: Progress, *, force: bool 
 
 
 def samples_of(settings: Settings, readings: Sequence[Reading]) -> list[Sample]:
-    """Return what surface and fit are made of: points of the first mode that had a core a device, drift taken out."""
+    """Return what surface and fit are made of: points of the first mode that had a core a device, drift taken out.
+
+    Only what an anchor showed in the same rounds is taken out; else points in a slow moment were timed again.
+    """
     noise = noise_relative(readings)
     return [
-        Sample(reading.devices, point.batch_per_device, corrected_s(point.step_time_s, drift, noise))
+        Sample(
+            reading.devices,
+            point.batch_per_device,
+            corrected_s(point.step_time_s, drift if reading.anchor_beside else 0.0, noise),
+        )
         for reading, drift in zip(readings, drifts(readings), strict=True)
         for point in (reading.measured_point(),)
         if point.mode == settings.mode and not settings.crowds(reading.devices)
@@ -122,13 +130,30 @@ class _Run:
                 found = self._ask(point, left_s / self._still_to_come())
                 if self._noisy(found) and time.perf_counter() < deadline_s:
                     found = min(found, self._ask(point, left_s / self._still_to_come()), key=_spread)
+                found = self._undisturbed(found, self.readings)
                 self.journal.add(found)
             else:
                 used += 1
             self.readings.append(found)
+        for index, reading in enumerate(self.readings):
+            again = self._undisturbed(reading, self.readings)
+            if again is not reading:
+                self.readings[index] = again
+                self.journal.add(again)
         if used:
             self.progress(f"{self.settings.name}: {used} points kept from an interrupted calibration")
         return self.readings
+
+    def _undisturbed(self, found: Reading, others: Sequence[Reading]) -> Reading:
+        """Return a reading whose anchor was timed after it, once more where that was slow: the host was, perhaps."""
+        usual = [
+            each.anchor_s for each in others if (each.devices, each.anchor) == (found.devices, found.anchor)
+        ]
+        if found.anchor_beside or not usual or found.anchor_s <= (1.0 + DRIFT_MAX) * float(np.median(usual)):
+            return found
+        self.progress(f"{self.settings.name}: {found.key[1]} once more, the host was slow")
+        again = self._ask(found.key, 0.0)
+        return min(found, again, key=lambda each: each.anchor_s)
 
     def _points(self) -> Iterator[Point]:
         """Yield what to measure; what comes next may depend on what was found."""

@@ -95,7 +95,7 @@ class Study:
                 self._dataset,
                 steps=fine_tune_steps,
                 batch=self._train_batch,
-                seed=self._seed + 1,
+                seed=(self._seed + 1) % 2**63,
                 start=params,
             ).state.params
         name = f"pruned {sparsity:.0%}" + (f", {fine_tune_steps} steps more" if fine_tune_steps else "")

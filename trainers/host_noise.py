@@ -9,10 +9,17 @@ import numpy as np
 from trainers.drift import drifts
 from trainers.worker import Reading
 
-__all__ = ["drift_warnings", "load_warnings", "noise_relative", "spread_warnings", "taken_warnings"]
+__all__ = [
+    "DRIFT_MAX",
+    "drift_warnings",
+    "load_warnings",
+    "noise_relative",
+    "spread_warnings",
+    "taken_warnings",
+]
 
 _TAKEN_MAX = 0.1
-_DRIFT_MAX = 0.1
+DRIFT_MAX = 0.1
 _LOAD_MAX = 0.25
 """Processes that want a core, before anything is measured, a core."""
 _NOISE_RANGE = (0.02, 0.1)
@@ -57,12 +64,13 @@ def taken_warnings(readings: Sequence[Reading]) -> list[str]:
 
 
 def drift_warnings(readings: Sequence[Reading]) -> list[str]:
-    """Return a warning where the host's speed changed by more than a tenth between points; fit and surface leave it out."""
+    """Return a warning where the host's speed changed by more than a tenth between points, as far as anchors tell."""
     found = drifts(readings)
-    if not found or max(map(abs, found)) <= _DRIFT_MAX:
+    if not found or max(map(abs, found)) <= DRIFT_MAX:
         return []
     return [
-        f"the host drifted by {min(found):+.0%} to {max(found):+.0%} between points: corrected in fit and surface"
+        f"the host drifted by {min(found):+.0%} to {max(found):+.0%} between points"
+        + (": corrected in fit and surface" if all(each.anchor_beside for each in readings) else "")
     ]
 
 

@@ -19,7 +19,16 @@ from trainers.hlo import StepCost, step_cost
 from trainers.parallel import Parallel, parallelise
 from trainers.registry import State, Task
 
-__all__ = ["Bench", "Configuration", "Measurement", "measure", "prepare", "split_half_spread", "time_step"]
+__all__ = [
+    "Bench",
+    "Configuration",
+    "Measurement",
+    "measure",
+    "median_step_s",
+    "prepare",
+    "split_half_spread",
+    "time_step",
+]
 
 WARM_UP_STEPS = 3
 """pmap compiles again on its second call when the first returned differently placed arrays."""
@@ -193,6 +202,16 @@ def _time_block(bench: Bench, steps: int, counter: EnergyCounter | None) -> None
     bench.wall_s.extend(time_step(bench) for _ in range(steps))
     bench.cpu_s += time.process_time() - cpu_s
     bench.energy_j += counter.read_j() - joules if counter else 0.0
+
+
+def median_step_s(bench: Bench) -> float:
+    """Return the median of at least 12 steps that last at least half a second together."""
+    bench.warm_up()
+    deadline_s = time.perf_counter() + LEAST_TIMED_S
+    times_s: list[float] = []
+    while len(times_s) < LEAST_STEPS or time.perf_counter() < deadline_s:
+        times_s.append(time_step(bench))
+    return float(np.median(times_s))
 
 
 def _allowed_steps(bench: Bench, steps: int, budget_s: float) -> int:

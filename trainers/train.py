@@ -102,13 +102,11 @@ def train(
     """
     if problems := run_problems(task.recipe, steps=steps, batch=batch, schedule_steps=task.steps):
         raise InputError(problems)
-    if checkpoints is not None and not resume:
-        checkpoints.require_empty()
     with _refusing(mode, devices):
         parallel = parallelise(task, mode, devices)
     loop = _Loop(task, dataset, parallel, stages or Stages(), batch, seed)
     if checkpoints is not None:
-        loop.keep(checkpoints)
+        loop.keep(checkpoints, resume=resume)
     loop.begin(start, resume=resume)
     hooks = _Hooks(on_step, on_evaluate, stop, evaluate_every, checkpoint_every)
     return _run(loop, steps, hooks)
@@ -180,10 +178,12 @@ class _Loop:
         self.losses: list[float] = []
         self.curve: list[CurvePoint] = []
 
-    def keep(self, checkpoints: Checkpoints) -> None:
-        """Keep checkpoints there."""
+    def keep(self, checkpoints: Checkpoints, *, resume: bool) -> None:
+        """Keep checkpoints there; a run that does not go on from one takes an empty folder."""
         from trainers.checkpoint import fingerprint
 
+        if not resume:
+            checkpoints.require_empty()
         self._checkpoints = checkpoints
         self._mark = fingerprint(self._task, self._dataset, seed=self._seed, batch=self._whole_batch)
 

@@ -59,6 +59,8 @@ class Request:
     budget_s: float = 10.0
     """Wall time, compilation included; 12 steps are always timed."""
     max_spread: float = 0.25
+    alone: bool = False
+    """Time the anchor after the point and not beside it, so that nothing else was compiled before."""
     traffic: bool = False
     """Compile for two devices as well, where the worker has but one, to see what they would send."""
 
@@ -105,6 +107,8 @@ class Reading:
     """The first steps, with what they compile once more."""
     warm_up_steps: int = 3
     """How many those are."""
+    anchor_beside: bool = True
+    """Whether the anchor was timed in the same rounds; else after them, when a short disturbance may have passed."""
     mean_step_s: float | None = None
     """Mean wall time of the steps whose energy is counted; None: an earlier version did not keep it."""
 
@@ -140,29 +144,35 @@ class Worker:
         """Measure one point."""
         from trainers.energy import find_counter
         from trainers.hlo import collective_kinds
-        from trainers.measure import WARM_UP_STEPS, measure
+        from trainers.measure import WARM_UP_STEPS, measure, median_step_s
         from trainers.operators import operator_costs
 
         start_s = time.perf_counter()
         place = self._place(request.model, request.precision)
         devices, seed = request.devices or self._setup.devices, self._setup.seed
         anchor_key = request.anchor or (request.batch_per_device, request.mode)
-        anchor = place.anchor(devices, anchor_key, seed)
-        own = (request.batch_per_device, request.mode) == anchor_key
-        bench = anchor if own else place.bench(devices, request.batch_per_device, request.mode, seed)
+        key = request.batch_per_device, request.mode
+        if request.alone:
+            bench = anchor = place.bench(devices, *key, seed)
+        else:
+            anchor = place.anchor(devices, anchor_key, seed)
+            bench = anchor if key == anchor_key else place.bench(devices, *key, seed)
         answer = find_counter(self._setup.backend, devices=devices)
         counter = None if isinstance(answer, str) else answer
         found = measure(
             bench, anchor, cores=self.cores, steps=request.steps, max_spread=request.max_spread, seed=seed, counter=counter,
             budget_s=request.budget_s - (time.perf_counter() - start_s),
         )  # fmt: skip
+        anchor_s = found.anchor_s
+        if request.alone and key != anchor_key:
+            anchor_s = median_step_s(place.anchor(devices, anchor_key, seed))
         traffic = found.cost.all_reduce
         if request.traffic and devices == 1:
             traffic = place.traffic(seed)
         samples = request.batch_per_device * devices
         return Reading(
             devices=devices, cores=self.cores, precision=request.precision, point=found.point.model_dump(mode="json"),
-            anchor=anchor_key, anchor_s=found.anchor_s, taken_share=found.taken_share,
+            anchor=anchor_key, anchor_s=anchor_s, taken_share=found.taken_share,
             memory_bytes=found.cost.memory_bytes, energy_per_step_j=found.energy_per_step_j,
             energy_method=counter.method if counter else str(answer),
             energy_devices=counter.devices if counter else None,
@@ -176,7 +186,7 @@ class Worker:
                 for each in (operator_costs(bench.compiled, samples) if devices == 1 else ())
             ],
             **place.facts(), device_kind=self.device_kind, process_s=self.process_s, warm_up_s=found.warm_up_s,
-            warm_up_steps=WARM_UP_STEPS, mean_step_s=found.mean_step_s,
+            warm_up_steps=WARM_UP_STEPS, anchor_beside=not request.alone, mean_step_s=found.mean_step_s,
         )  # fmt: skip
 
     def _place(self, model: str, precision: str) -> _Place:

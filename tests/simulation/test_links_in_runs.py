@@ -13,7 +13,7 @@ from unittest import mock
 import pytest
 
 from dcsim.errors import DeadlockError
-from dcsim.simulation import attempts, deciding, simulate, time_share
+from dcsim.simulation import deciding, simulate, standstill, time_share
 from dcsim.simulation.attempts import Attempts
 from dcsim.simulation.kinds import LogKind
 from tests.simulation.exchanging import costs, events, gang, link_bytes, net, placed, spent
@@ -102,7 +102,7 @@ def test_without_a_repair_a_horizon_ends_the_run(traffic):
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_job_that_stands_still_for_ever_keeps_no_run_going(monkeypatch, traffic, parts, jobs):
     """Neither checkpoints that are due again and again nor rounds do."""
-    monkeypatch.setattr(attempts, "_IN_VAIN_AT_LEAST", 50)
+    monkeypatch.setattr(standstill, "_AT_LEAST", 50)
     monkeypatch.setattr(deciding, "_IDLE_ROUNDS", 20)
     monkeypatch.setattr(time_share, "_STILL_ROUNDS", 20)
     with pytest.raises(DeadlockError, match="job-"):
@@ -111,7 +111,7 @@ def test_a_job_that_stands_still_for_ever_keeps_no_run_going(monkeypatch, traffi
 
 @pytest.mark.parametrize("traffic", TRAFFIC)
 def test_checkpoints_of_who_stands_still_wait_for_a_late_repair(monkeypatch, traffic):
-    monkeypatch.setattr(attempts, "_IN_VAIN_AT_LEAST", 50)
+    monkeypatch.setattr(standstill, "_AT_LEAST", 50)
     rules = {"checkpoint_interval_s": 1.0, "checkpoint_s": 0.0}
     told = [(5.5, "server 1 up", "fail"), (2_005.5, "server 1 up", "repair")]
     result = over(traffic, told, preemption=rules)

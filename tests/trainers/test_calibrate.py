@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import pytest
 
+from dcsim.errors import InputError
 from dcsim.workload.profile_store import builtin_profiles, load_profile, save_profile
 from trainers import calibrate as calibrate_module
 from trainers import settings as settings_module
@@ -78,8 +79,8 @@ class LawfulPool:
     stop_after: int = 10_000
     options: dict[str, Any]
 
-    def __init__(self, *_: object) -> None:
-        pass
+    def __init__(self, *_: object, fresh: bool) -> None:
+        self.fresh = fresh
 
     def __enter__(self) -> Self:
         return self
@@ -211,7 +212,7 @@ def test_more_devices_than_cores_are_kept_but_not_fitted(
 
 def test_only_more_devices_than_cores_are_refused(lawful: Any, tmp_path: Path) -> None:
     lawful(cores=1)
-    with pytest.raises(CalibrationError, match="at most 1"):
+    with pytest.raises(InputError, match="at most 1"):
         calibrate(replace(GIVEN, devices=(2, 4)), tmp_path, quiet)
 
 
@@ -277,6 +278,18 @@ def test_other_precisions_are_profiles_of_their_own(lawful: Any, tmp_path: Path)
         "digits_mlp_bf16": "bf16",
     }
     assert all(profile.name == name for name, profile in profiles.items())
+
+
+@pytest.mark.slow  # starts JAX twice
+def test_each_point_has_a_process_of_its_own_where_that_is_asked_for() -> None:
+    said: list[str] = []
+    with WorkerPool(0, "cpu", said.append, fresh=True) as pool:
+        readings = [
+            pool.measure(1, Request("linear", batch, "jit", anchor=(10, "jit"), steps=12, budget_s=1.0))
+            for batch in (10, 20)
+        ]
+    assert len(said) == 2
+    assert all(reading.anchor == (10, "jit") and reading.anchor_s > 0.0 for reading in readings)
 
 
 def test_a_worker_that_fails_says_how() -> None:

@@ -55,6 +55,14 @@ def test_units_line_ends_and_order_make_no_difference(content: str, tmp_path: Pa
     assert (profile.origin, profile.parameters, profile.flops_per_sample) == ("imported", None, None)
 
 
+def test_of_few_points_the_error_is_said_to_be_not_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    imported(write(tmp_path, TABLE), *DEVICE)
+    assert "3 points on" in (said := capsys.readouterr().out)
+    assert "error not known" in said
+
+
 def test_columns_and_facts_that_are_said(tmp_path: Path) -> None:
     path = write(tmp_path, "iter time,gpus\n250,4\n")
     options = (

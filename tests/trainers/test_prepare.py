@@ -166,9 +166,12 @@ def test_the_standard_library_is_read_in_order_and_without_what_may_be_missing()
 
 def test_the_command_prints_a_line_a_stage_and_their_sum(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["prepare", "rings"]) == 0
-    title, head, *stages, last, kept = capsys.readouterr().out.splitlines()
+    title, head, *lines, kept = capsys.readouterr().out.splitlines()
+    stages, last, notes = lines[:5], lines[5], lines[6:]
     assert title == "100 points in a disc and a ring (generated)"
     assert [line.split()[0] for line in stages] == ["generate", "clean", "split", "normalise", "encode"]
+    assert last.startswith("together")
+    assert [line.partition(": ")[0] for line in notes] == [line.split()[0] for line in stages]
     assert kept == "100 samples to train on, 100 held out, 9 B each"
     where = head.index("bytes out") + len("bytes out")
     assert {line[:where].split()[-1] for line in (stages[-1], last)} == {"1,800"}

@@ -153,7 +153,14 @@ def test_a_prediction_is_of_the_devices_that_the_profile_knows(capsys: pytest.Ca
     assert "e+" not in text
 
 
-@pytest.mark.parametrize("command", [["large"], ["prepare", "linear"]])
+@pytest.mark.parametrize("command", [["large"], ["large", "gpt2", "--devices", "8"], ["prepare", "linear"]])
 def test_tables_fit_a_terminal(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command) == 0
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_a_step_that_the_host_cannot_hold_is_not_taken() -> None:
+    measure = pytest.importorskip("trainers.measure", reason="needs the extra train")
+    measure._refuse_more_than_memory(2.0**20)
+    with pytest.raises(MemoryError, match="a smaller batch"):
+        measure._refuse_more_than_memory(2.0**60)

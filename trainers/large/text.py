@@ -28,7 +28,11 @@ def describe(prediction: Prediction) -> str:
         ("memory", f"{prediction.memory_bytes / 1e9:,.1f} GB of {cluster.device.memory_bytes / 1e9:,.0f} GB a device"),
         ("checkpoint", f"{prediction.checkpoint_bytes / 1e9:,.1f} GB"),
     ]  # fmt: skip
-    lines = [f"{name:<12} {value}" for name, value in rows]
+    lines = [
+        line
+        for name, value in rows
+        for line in wrap(f"{name:<12} {value}", _WIDTH, subsequent_indent=" " * 13, break_on_hyphens=False)
+    ]
     parts = [(name, value) for name, value in prediction.step.parts_s.items() if value > 0.0]
     lines += _shares("step time", parts, "s", 1.0, ".4f")
     lines += _shares(

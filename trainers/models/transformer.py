@@ -21,8 +21,8 @@ def _peaks(offsets: Iterable[int], shape: tuple[int, ...]) -> jax.Array:
     """Return biases by head and distance, from the farthest before to the farthest behind: one peak a head.
 
     Heads that each look at one distance are a convolution (Cordonnier et al., ICLR 2020, theorem 1). A hidden word is
-    known by its neighbours only, and where heads are alike at first a network takes thousands of steps to find which
-    those are. The fall is a straight line, as in ALiBi (Press et al., ICLR 2022).
+    known by its neighbours only, and where no head knows of them at first a network has yet to find them. The fall is
+    a straight line, as in ALiBi (Press et al., ICLR 2022).
     """
     offsets_H, farthest = jnp.array(list(offsets)), shape[1] // 2
     distances_R = jnp.arange(-farthest, farthest + 1)

@@ -214,7 +214,7 @@ def worker(
     """
     model = profile.name.removesuffix(f"_{profile.precision}")
     precision: Precision = "bf16" if profile.precision == "bf16" else "fp32"
-    with WorkerPool(seed, profile.provenance.backend, progress) as pool:
+    with WorkerPool(seed, profile.provenance.backend, progress, fresh=True) as pool:
 
         def measure(batch: int) -> float:
             request = Request(
