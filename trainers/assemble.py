@@ -20,7 +20,7 @@ from dcsim.workload.profile import (
 )
 from trainers.energy import power_w
 from trainers.fit import Sample, choose_held_out, fit_step_time, relative_errors
-from trainers.host_noise import noise_relative
+from trainers.host_noise import noise_relative, visit_relative
 from trainers.provenance import provenance
 from trainers.registry import card
 from trainers.settings import Settings
@@ -72,7 +72,7 @@ def build_profile(
         collectives=_traffic(readings),
         points=points,
         fit=fit,
-        surface=build_surface(samples, mode, noise_relative(fitted)),
+        surface=build_surface(samples, mode, noise_relative(fitted), visit_relative=visit_relative(readings)),
         held_out=held_out,
         energy=_energy(largest),
         operators=_operators(fitted),

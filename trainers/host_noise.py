@@ -16,9 +16,11 @@ __all__ = [
     "noise_relative",
     "spread_warnings",
     "taken_warnings",
+    "visit_relative",
 ]
 
 _TAKEN_MAX = 0.1
+_LEAST_VISITS = 5
 DRIFT_MAX = 0.1
 _LOAD_MAX = 0.25
 """Processes that want a core, before anything is measured, a core."""
@@ -34,6 +36,22 @@ def noise_relative(readings: Sequence[Reading]) -> float:
     spreads = [float(reading.point.get("split_half_spread") or 0.0) for reading in readings]
     low, high = _NOISE_RANGE
     return float(np.clip(np.median(spreads), low, high)) if spreads else low
+
+
+def visit_relative(readings: Sequence[Reading]) -> float:
+    """Return the standard deviation of a step time from process to process, relative; 0 where too few tell.
+
+    Anchors that were timed in processes of their own are one configuration visited again and again. Their deviations from
+    the median have long tails, so what nine in ten stay below is taken, over the 1.645 deviations of a normal one.
+    """
+    found = [
+        abs(drift)
+        for reading, drift in zip(readings, drifts(readings), strict=True)
+        if not reading.anchor_beside
+    ]
+    if len(found) < _LEAST_VISITS:
+        return 0.0
+    return min(_NOISE_RANGE[1], float(np.quantile(found, 0.9)) / 1.645)
 
 
 def spread_warnings(readings: Sequence[Reading], max_spread: float) -> list[str]:

@@ -39,13 +39,16 @@ class Residual(NamedTuple):
     """Of all configurations in the range, those that this one stands for; they sum to at most 1."""
 
 
-def build_surface(samples: Sequence[Sample], mode: Mode, noise_relative: float) -> StepTimeSurface | None:
+def build_surface(
+    samples: Sequence[Sample], mode: Mode, noise_relative: float, *, visit_relative: float = 0.0
+) -> StepTimeSurface | None:
     """Return the surface through measured points, or None where too few tell how wrong it is.
 
     Args:
         samples: each (devices, batch) once.
         mode: in which they were measured.
         noise_relative: standard deviation of one measurement, relative.
+        visit_relative: the same from process to process, where that is known to be more; the interval is not below it.
 
     >>> line = [Sample(1, batch, 1.0 + 0.1 * batch) for batch in (10, 20, 40)]
     >>> build_surface(line, "jit", 0.01).knots[1]
@@ -58,7 +61,9 @@ def build_surface(samples: Sequence[Sample], mode: Mode, noise_relative: float) 
     return StepTimeSurface(
         mode=mode,
         knots=_knots(samples),
-        interval_relative=half_width(residuals, unresolved(samples, noise_relative), noise_relative),
+        interval_relative=half_width(
+            residuals, unresolved(samples, noise_relative), max(noise_relative, visit_relative)
+        ),
         coverage=COVERAGE,
         regimes=regimes(base, noise_relative),
     )

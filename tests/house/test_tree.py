@@ -80,7 +80,16 @@ def test_the_simulator_installs_without_jax_and_extras_are_those_documented() ->
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     core = _requirement_names(project["dependencies"])
     assert core.isdisjoint({"jax", "flax", "optax", "mlxtend", "ray", "hypothesis"})
-    assert sorted(project["optional-dependencies"]) == ["dev", "energy", "fmi", "ray", "search", "testing", "tpu-aot", "train"]
+    assert sorted(project["optional-dependencies"]) == [
+        "dev",
+        "energy",
+        "fmi",
+        "ray",
+        "search",
+        "testing",
+        "tpu-aot",
+        "train",
+    ]
     assert _requirement_names(project["optional-dependencies"]["train"]) == {
         "jax",
         "flax",
@@ -92,7 +101,12 @@ def test_the_simulator_installs_without_jax_and_extras_are_those_documented() ->
 
 
 # pydantic pins the release of pydantic_core that it was made for.
-IMPORTED_AS = {"annotated_types": "annotated-types", "orbax": "orbax-checkpoint", "pydantic_core": "pydantic", "yaml": "pyyaml"}
+IMPORTED_AS = {
+    "annotated_types": "annotated-types",
+    "orbax": "orbax-checkpoint",
+    "pydantic_core": "pydantic",
+    "yaml": "pyyaml",
+}
 
 
 def _third_party(path: Path) -> set[str]:
@@ -108,7 +122,11 @@ def _third_party(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("dcsim", ["fmi", "ray"]), ("dcsim/testing", ["testing"]), ("trainers", ["train", "search", "tpu-aot", "energy"])],
+    [
+        ("dcsim", ["fmi", "ray"]),
+        ("dcsim/testing", ["testing"]),
+        ("trainers", ["train", "search", "tpu-aot", "energy"]),
+    ],
 )
 def test_what_is_imported_is_declared(folder: str, extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -126,7 +126,9 @@ def test_the_offered_load_is_the_one_asked_for(loaded: dict[str, LoadedProfile])
 
 def test_the_offered_load_holds_the_start_ups(loaded: dict[str, LoadedProfile]) -> None:
     """Half of the run times drawn are shorter than the start-up; the tolerance is five standard errors."""
-    slow = loaded["round"].profile.model_copy(update={"startup": StartUp(process_s=60.0, data_s=0.0, compile_s=40.0)})
+    slow = loaded["round"].profile.model_copy(
+        update={"startup": StartUp(process_s=60.0, data_s=0.0, compile_s=40.0)}
+    )
     starts = loaded | {"slow": replace(loaded["round"], profile=slow)}
     mix = [{"profile": "slow", "widths": {1: 1.0, 4: 1.0}}, {"profile": "round", "widths": {2: 1.0}}]
     sizes = {"median_s": 100.0, "sigma": 1.2, "min_s": 1.0}

@@ -177,8 +177,8 @@ def _profiles(settings: LoopSettings, out: Path, progress: Progress) -> dict[str
                 devices=(1,),
                 modes=("jit",),
                 budget_s=settings.budget_s,
+                batches=card(model).quick_batches,
                 seed=settings.seed,
-                quick=True,
             )
             calibrate(chosen, folder, partial(_indented, progress), force=True)
         found[model] = load_profile(path)[0]
