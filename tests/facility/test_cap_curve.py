@@ -97,7 +97,9 @@ def test_what_holds_for_any_workload(
     assert ((speed > 0.0) & (speed <= 1.0 + 1e-12)).all()
     assert (np.diff(speed) >= -1e-12).all()  # a higher cap slows nobody
     assert (drawn > 0.0).all()
-    assert (drawn <= power * (1.0 + 1e-9)).all()  # and a lower one never adds to what is drawn
+    # Mean power is static + dynamic work over time. Work stays or falls and time grows, so a lower cap brings it towards
+    # the static power: from above for most workloads, from below for one whose light phases draw less than that.
+    assert (drawn <= max(power, curve.static_power) * (1.0 + 1e-9)).all()
     held = np.array(caps) >= curve.least_cap
     assert (drawn[held] <= np.array(caps)[held] * (1.0 + 1e-9)).all()
     free = response(curve, [1.0, 5.0], power_fraction=power, overhead_fraction=overhead)
