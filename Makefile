@@ -61,7 +61,7 @@ oracle: $(VENV)/.has-dev ## compare with independent answers and published resul
 bench: $(VENV)/.has-dev ## time the simulator against its yardsticks
 	$(PY) -m benchmarks
 
-validate: $(VENV)/.has-train ## check predictions against real runs on this machine: half an hour, writes docs/validation.md
+validate: $(VENV)/.has-train ## check predictions against real runs on this machine: most of an hour, writes docs/validation.md
 	@# A missed target ends a step with 1; the page is written all the same, and says so.
 	missed=0; \
 	for what in counts tables resume holdout closed-loop; do \

@@ -22,6 +22,7 @@ __all__ = [
 _TAKEN_MAX = 0.1
 _LEAST_VISITS = 5
 DRIFT_MAX = 0.1
+"""An anchor that is so much slower than its median tells of a slow host, relative."""
 _LOAD_MAX = 0.25
 """Processes that want a core, before anything is measured, a core."""
 _NOISE_RANGE = (0.02, 0.1)

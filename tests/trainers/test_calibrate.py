@@ -24,6 +24,8 @@ from trainers.__main__ import main
 from trainers.calibrate import CalibrationError, Settings, calibrate
 from trainers.devices import available_cores
 from trainers.fit import Coefficients
+from trainers.host_noise import visit_relative
+from trainers.journal import Journal
 from trainers.pool import WorkerPool
 from trainers.show import describe
 from trainers.worker import Reading, Request
@@ -290,6 +292,31 @@ def test_each_point_has_a_process_of_its_own_where_that_is_asked_for() -> None:
         ]
     assert len(said) == 2
     assert all(reading.anchor == (10, "jit") and reading.anchor_s > 0.0 for reading in readings)
+
+
+def test_a_point_whose_anchor_was_slow_is_timed_once_more_and_the_quicker_visit_kept(tmp_path: Path) -> None:
+    class Pool:
+        def measure(self, devices: int, request: Request) -> Reading:
+            return replace(reading_of(devices, request), anchor_s=1.0, anchor_beside=False)
+
+    settings = Settings("linear", devices=(1,), batches=(10,))
+    run = calibrate_module._Run(settings, Journal(tmp_path / "j", settings.fingerprint()), Pool(), quiet)  # type: ignore[arg-type]
+    usual = replace(reading_of(1, Request("linear", 10, "jit")), anchor_s=1.0, anchor_beside=False)
+    slow = replace(usual, anchor_s=1.3)
+    assert run._undisturbed(usual, [usual] * 3) is usual
+    assert run._undisturbed(slow, [usual] * 3).anchor_s == 1.0
+    beside = replace(slow, anchor_beside=True)
+    assert run._undisturbed(beside, [usual] * 3) is beside
+
+
+def test_visits_of_one_anchor_in_processes_of_their_own_say_what_a_visit_is_worth() -> None:
+    reading = reading_of(1, Request("linear", 10, "jit"))
+    visits = [
+        replace(reading, anchor_s=seconds, anchor_beside=False) for seconds in (1.0, 1.0, 0.9, 1.1, 1.1, 0.9)
+    ]
+    assert visit_relative(visits) == pytest.approx(0.1 / 1.645)
+    assert visit_relative(visits[:4]) == 0.0
+    assert visit_relative([replace(visit, anchor_beside=True) for visit in visits]) == 0.0
 
 
 def test_a_worker_that_fails_says_how() -> None:
