@@ -107,7 +107,7 @@ def predicted_error(samples: Sequence[Sample], noise_relative: float) -> float:
     Student's upper limit of the mean over left-out points, and what gaps with jumps add; infinite where fewer than
     two points can be left out.
     """
-    residuals = left_out(samples, noise_relative)
+    residuals = left_out(samples, noise_relative) if samples else ()
     if len(residuals) < 2:
         return math.inf
     mean = mean_error(residuals, unresolved(samples, noise_relative))

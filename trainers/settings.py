@@ -15,6 +15,9 @@ from trainers.registry import card
 
 __all__ = ["Settings"]
 
+_MEASURING = 2
+"""Raised when steps are timed in another way, so that no calibration is finished in another way than it was begun."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -95,9 +98,14 @@ class Settings:
         """Return where finished measurements are kept until the profile is written."""
         return out / f".{self.name}.calibrating.jsonl"
 
+    def lock(self, out: Path) -> Path:
+        """Return the file that is held while this is measured."""
+        return out / f".{self.name}.calibrating.lock"
+
     def fingerprint(self) -> dict[str, object]:
         """Return what must be equal for a finished measurement to be used again."""
         return {
+            "measuring": _MEASURING,
             "model": self.model,
             "precision": self.precision,
             "steps": self.steps,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from dcsim.errors import InputError
+from dcsim.errors import InputError, Problem
 from trainers.curve import CurvePoint, point_from
 from trainers.data import Array, Dataset, batches
 from trainers.evaluate import Evaluator
@@ -96,7 +96,7 @@ def train(
 
     Raises:
         InputError: for a recipe, steps or a batch that cannot be, all at once; for devices and a mode that cannot
-            share this model and batch; for a checkpoint of another run; for a folder that holds checkpoints without
+            share this model and batch; for a checkpoint of another run or of more steps; for a folder that holds checkpoints without
             `resume`.
         ResultError: if the checkpoint is damaged.
     """
@@ -108,6 +108,9 @@ def train(
     if checkpoints is not None:
         loop.keep(checkpoints, resume=resume)
     loop.begin(start, resume=resume)
+    if loop.made > steps:
+        expected = f"at least {loop.made:,}, the steps of the checkpoint"
+        raise InputError([Problem("run", None, "steps", str(steps), expected, "they cannot be taken back")])
     hooks = _Hooks(on_step, on_evaluate, stop, evaluate_every, checkpoint_every)
     return _run(loop, steps, hooks)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dcsim.cli.options import Data, declare_data_folders, noted_data_folders
+from dcsim.cli.options import AllowFmu, Data, declare_data_folders, noted_data_folders
 from dcsim.cli.runs import RunFolder
 from dcsim.cli.tables import print_table
 
@@ -36,7 +36,14 @@ CAUSES = {
 """What a row of the table is called, by its column in jobs.parquet without the unit."""
 
 
-def explain(job: JobId, run_dir: RunFolder, *, as_json: AsJson = False, data: Data = None) -> None:
+def explain(
+    job: JobId,
+    run_dir: RunFolder,
+    *,
+    as_json: AsJson = False,
+    data: Data = None,
+    allow_fmu: AllowFmu = False,
+) -> None:
     """Say where the time of one job went, cause by cause, and to whom.
 
     Where links held it back, the run is simulated again to see which, and who else was on them.
@@ -46,7 +53,7 @@ def explain(job: JobId, run_dir: RunFolder, *, as_json: AsJson = False, data: Da
 
     declare_data_folders(data)
     declare_data_folders(noted_data_folders(run_dir))
-    found = explain_job(run_dir, job)
+    found = explain_job(run_dir, job, allow_fmu=allow_fmu)
     if as_json:
         typer.echo(pretty_json(found.as_json()), nl=False)
         return

@@ -22,7 +22,9 @@ def next_round_s(now_s: float, round_s: float) -> float:
 
     >>> next_round_s(7 * 0.7, 0.7) == 8 * 0.7, next_round_s(3 * 0.7, 0.7) > 3 * 0.7
     (True, True)
+    >>> next_round_s(math.nextafter(3 * 0.7, 0.0), 0.7) == 3 * 0.7  # though the quotient is 3
+    True
     """
-    number = math.floor(now_s / round_s) + 1
-    # The quotient of a round's own instant may be a rounding below or above its number.
-    return number * round_s if number * round_s > now_s else (number + 1) * round_s
+    number = math.floor(now_s / round_s)
+    # The quotient of a round's own instant may be a rounding below its number, that of the instant before it the number.
+    return next(each * round_s for each in range(number, number + 3) if each * round_s > now_s)

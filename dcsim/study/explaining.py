@@ -24,7 +24,12 @@ _NEAR_AMONG = 50_000
 
 
 def explain(
-    run_dir: Path, job_id: str, *, base_dir: Path | None = None, simulate: Simulate | None = None
+    run_dir: Path,
+    job_id: str,
+    *,
+    base_dir: Path | None = None,
+    simulate: Simulate | None = None,
+    allow_fmu: bool = False,
 ) -> Explanation:
     """Return where the time of one job of a stored run went, and to whom.
 
@@ -36,6 +41,7 @@ def explain(
         job_id: name of the job.
         base_dir: folder its data paths are relative to; None: the one noted when it was written.
         simulate: stands in for `dcsim.simulation.simulate`, for tests.
+        allow_fmu: whether a cooling plant that is an FMU, native code, may be loaded and run.
 
     Raises:
         InputError: the run has no such job; the message names those most like it.
@@ -49,8 +55,9 @@ def explain(
     observer = Observer(row)
     try:
         manifest, scenario, folder = stored_inputs(run_dir, base_dir)
+        leave = {"allow_fmu": True} if allow_fmu else {}
         again = (simulate or default_simulate())(
-            scenario, manifest["seed"], base_dir=folder, observer=observer
+            scenario, manifest["seed"], base_dir=folder, observer=observer, **leave
         )
     except (InputError, PolicyError, ResultError) as error:
         reason = str(error).partition("\n")[0]

@@ -124,6 +124,14 @@ def test_a_checkpoint_of_another_run_is_refused(broken: Path) -> None:
         run(broken, resume=True, batch=20)
 
 
+def test_steps_that_were_made_cannot_be_taken_back(tmp_path: Path) -> None:
+    task = load_task("rings", Recipe("sgd", 1e-2))
+    _, dataset = task_and_data()
+    train(task, dataset, steps=3, batch=10, checkpoints=Checkpoints(tmp_path))
+    with pytest.raises(InputError, match="steps: 2 -> expected at least 3, the steps of the checkpoint"):
+        train(task, dataset, steps=2, batch=10, checkpoints=Checkpoints(tmp_path), resume=True)
+
+
 def test_a_new_run_does_not_mix_its_checkpoints_with_those_of_another(broken: Path) -> None:
     with pytest.raises(InputError, match="checkpoints of step 3, 5 -> expected none, --resume to go on"):
         run(broken)

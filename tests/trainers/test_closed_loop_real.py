@@ -41,7 +41,7 @@ def test_settings_that_cannot_be_are_refused_together(tmp_path: Path) -> None:
 @pytest.mark.skipif(len(core_numbers()) < 2, reason="needs two cores")
 def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text("{}")
-    with pytest.raises(InputError, match=r"other settings.*budget_s: None -> 20"):
+    with pytest.raises(InputError, match=r"other settings.*budget_s: None -> 60"):
         run_loop(LoopSettings(), tmp_path, lambda _: None)
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(InputError, match="remove it"):

@@ -153,7 +153,10 @@ def test_nothing_of_the_real_runs_reaches_the_simulated_side(
     models = ("digits_mlp", "digits_conv")
     profiles = {name: profile(name) for name in models}
     monkeypatch.setattr(loop, "_profiles", lambda *_: profiles)
-    monkeypatch.setattr(loop, "_measured", lambda *_: measured(models, 0.9, 1.2))
+    known = measured(models, 0.9, 1.2)
+    probes = {name: [probe] for name, probe in known.probes.items()}
+    monkeypatch.setattr(loop._Bench, "probes", lambda *_: probes)
+    monkeypatch.setattr(loop._Bench, "colocation", lambda *_: known.colocation)
 
     def asked(factor: float) -> list[str]:
         said: list[str] = []

@@ -17,15 +17,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from dcsim.errors import DcsimError
-from trainers.closed_loop.jobs import QueuedJob
+from trainers.closed_loop.jobs import POLICIES, QueuedJob
 
 __all__ = ["POLICIES", "ClosedLoopError", "Dispatcher", "JobRun", "run_of", "start_on_core"]
-
-POLICIES: Mapping[str, Callable[[QueuedJob], float]] = {
-    "fifo": lambda job: job.submit_s,
-    "shortest_first": lambda job: job.estimate_s,
-}
-"""Who goes first, by the name that the policy has in the simulator: the smallest key, ties by the order of arrival."""
 
 _PINS = hasattr(os, "sched_setaffinity")  # Linux
 _TAIL = 2_000

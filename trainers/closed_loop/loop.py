@@ -22,6 +22,7 @@ from trainers.closed_loop.measuring import (
     Probe,
     job_command,
     measure_colocation,
+    median_probe,
     probes_of,
 )
 from trainers.closed_loop.simulated import EFFECTS, SimulatedJob, share_beside, simulate
@@ -38,6 +39,10 @@ __all__ = ["MODELS", "ClosedLoop", "LoopSettings", "run_loop"]
 MODELS = ("digits_mlp_64", "digits_mlp", "digits_conv", "tiny_transformer")
 """Models of the jobs unless told otherwise."""
 PROBES = 3
+"""Rounds of short jobs before the runs; one more follows each repeat of them."""
+
+_VERSION = 2
+"""Of what lies in a loop's folder."""
 
 Progress = Callable[[str], object]
 
@@ -52,7 +57,7 @@ class LoopSettings:
     repeats: int = 5
     cores: int = 2
     seed: int = 1
-    budget_s: float = 20.0
+    budget_s: float = 60.0
     """Of calibrating each model."""
 
     def problems(self, available: int) -> list[str]:
@@ -77,7 +82,9 @@ class LoopSettings:
     def fingerprint(self) -> dict[str, Any]:
         """Return what earlier results must have been made with to be gone on from; more repeats may come."""
         said = {name: value for name, value in asdict(self).items() if name not in ("repeats", "policies")}
-        content: dict[str, Any] = json.loads(json.dumps({**said, "packages": package_versions()}))
+        content: dict[str, Any] = json.loads(
+            json.dumps({**said, "version": _VERSION, "packages": package_versions()})
+        )
         return content
 
 
@@ -116,9 +123,11 @@ def run_loop(settings: LoopSettings, out: Path, progress: Progress) -> ClosedLoo
         raise InputError("\n".join(problems))
     _claim(settings, out)
     profiles = _profiles(settings, out, progress)
-    measured = _measured(settings, profiles, cores, out, progress)
-    jobs = _jobs(settings, profiles, measured, out)
-    real, loads = _real(settings, jobs, cores, out, progress)
+    bench = _Bench(settings, profiles, cores, out, progress)
+    colocation = bench.colocation()
+    jobs = _jobs(settings, profiles, bench.measured(colocation, 0), out)
+    real, loads = _real(settings, jobs, bench)
+    measured = bench.measured(colocation, settings.repeats)
     simulated: dict[str, dict[str, tuple[SimulatedJob, ...]]] = {}
     for name, effects in EFFECTS.items():
         progress(f"simulating: {name}")
@@ -191,30 +200,57 @@ def _batch(model: str) -> int:
     return sizes[len(sizes) // 2]
 
 
-def _measured(
-    settings: LoopSettings,
-    profiles: Mapping[str, CostProfile],
-    cores: tuple[int, ...],
-    out: Path,
-    progress: Progress,
-) -> Measured:
-    models = {
-        name: (_batch(name), predicted_step_s(profile, 1, _batch(name))) for name, profile in profiles.items()
-    }
-    folder, seed = out / "probes", settings.seed
-    alone, beside = out / "probes.json", out / "colocation.json"
-    if not alone.exists():
-        found = probes_of(models, core=cores[0], repeats=PROBES, folder=folder, seed=seed, progress=progress)
-        _keep(alone, {name: asdict(probe) for name, probe in found.items()})
-    probes = {name: Probe(**record) for name, record in _read(alone).items()}
-    if not beside.exists():
-        _keep(
-            beside,
-            asdict(
-                measure_colocation(models, probes, cores=cores, folder=folder, seed=seed, progress=progress)
-            ),
+@dataclass(frozen=True)
+class _Bench:
+    """Where this machine is measured and the small cluster runs."""
+
+    settings: LoopSettings
+    profiles: Mapping[str, CostProfile]
+    cores: tuple[int, ...]
+    out: Path
+    progress: Progress
+
+    def models(self) -> dict[str, tuple[int, float]]:
+        """Return batch and time of a step in a loop [s] by name, by the probes before the runs."""
+        found = {}
+        for name, probes in self.probes(0).items():
+            probe = median_probe(probes)
+            found[name] = (_batch(name), probe.step_s + probe.loop_s)
+        return found
+
+    def probes(self, repeat: int) -> dict[str, list[Probe]]:
+        """Return the probes that were taken before the runs, 0, or after so many repeats of them.
+
+        A host may be a tenth slower for some minutes; a probe now and then sees what a run now and then sees. They are
+        jobs of their own: nothing of the runs is looked at.
+        """
+        path = self.out / (f"probes-{repeat}.json" if repeat else "probes.json")
+        if not path.exists():
+            models = self.models() if repeat else {name: (_batch(name), None) for name in self.profiles}
+            found = probes_of(
+                models, core=self.cores[0], repeats=1 if repeat else PROBES, folder=self.out / "probes",
+                seed=self.settings.seed + PROBES * repeat, progress=self.progress,
+            )  # fmt: skip
+            _keep(path, {name: [asdict(probe) for probe in probes] for name, probes in found.items()})
+        return {name: [Probe(**record) for record in records] for name, records in _read(path).items()}
+
+    def measured(self, colocation: Colocation, repeats: int) -> Measured:
+        """Return the medians of the probes before the runs and after so many repeats of them."""
+        taken = [self.probes(repeat) for repeat in range(repeats + 1)]
+        return Measured(
+            {name: median_probe([probe for each in taken for probe in each[name]]) for name in self.profiles},
+            colocation,
         )
-    return Measured(probes, Colocation(**_read(beside)))
+
+    def colocation(self) -> Colocation:
+        """Return how jobs fare beside each other."""
+        path = self.out / "colocation.json"
+        if not path.exists():
+            found = measure_colocation(
+                self.models(), cores=self.cores, folder=self.out / "probes", seed=self.settings.seed, progress=self.progress
+            )  # fmt: skip
+            _keep(path, asdict(found))
+        return Colocation(**_read(path))
 
 
 def _keep(path: Path, content: Mapping[str, Any]) -> None:
@@ -241,9 +277,10 @@ def _jobs(
 
 
 def _real(
-    settings: LoopSettings, jobs: tuple[QueuedJob, ...], cores: tuple[int, ...], out: Path, progress: Progress
+    settings: LoopSettings, jobs: tuple[QueuedJob, ...], bench: _Bench
 ) -> tuple[dict[str, tuple[tuple[JobRun, ...], ...]], tuple[Load, ...]]:
     """Run the small cluster; policies take turns, so that a slow quarter of an hour hits both."""
+    out, progress = bench.out, bench.progress
     real: dict[str, list[tuple[JobRun, ...]]] = {policy: [] for policy in settings.policies}
     loads = []
     digest = hashlib.sha256(json.dumps([job.record() for job in jobs]).encode()).hexdigest()[:16]
@@ -255,7 +292,7 @@ def _real(
                 watch = HostWatch()
                 folder = out / "real" / "jobs"
                 dispatcher = Dispatcher(
-                    cores[: settings.cores], job_command, folder, partial(_indented, progress)
+                    bench.cores[: settings.cores], job_command, folder, partial(_indented, progress)
                 )
                 runs = dispatcher.run(jobs, policy)
                 record = {
@@ -271,4 +308,5 @@ def _real(
                 )
             real[policy].append(tuple(run_of(run) for run in found["runs"]))
             loads.append(Load.model_validate(found["load"]))
+        bench.probes(repeat + 1)
     return {policy: tuple(repeats) for policy, repeats in real.items()}, tuple(loads)

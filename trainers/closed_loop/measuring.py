@@ -26,6 +26,7 @@ __all__ = [
     "Probe",
     "job_command",
     "measure_colocation",
+    "median_probe",
     "probe_model",
     "probe_of",
     "probes_of",
@@ -33,6 +34,8 @@ __all__ = [
 
 PROBE_TRAINING_S = 1.5
 """How long a probe trains after its start-up."""
+FEW_STEPS = 60
+"""Of a first probe, while nobody knows how long a step takes."""
 BENCH_S = 2.0
 """How long each pair of models trains side by side, in each round."""
 ROUNDS = 2
@@ -120,38 +123,47 @@ def probe_model(model: str, batch: int, steps: int, core: int, folder: Path, see
 
 
 def probes_of(
-    models: Mapping[str, tuple[int, float]],
+    models: Mapping[str, tuple[int, float | None]],
     *,
     core: int,
     repeats: int,
     folder: Path,
     seed: int,
     progress: Progress,
-) -> dict[str, Probe]:
-    """Return the medians of `repeats` probes of each model, taken in turns; one before them warms the file cache.
+) -> dict[str, list[Probe]]:
+    """Return `repeats` probes of each model, taken in turns.
 
     Args:
-        models: batch and step time [s] by name.
+        models: batch by name, and how long a loop takes for a step with its input [s]; None: not known yet, a few steps tell,
+            and warm the file cache.
         core: that they run on.
         repeats: probes of each, at least 1.
         folder: for what they write.
         seed: of the jobs.
         progress: called with a line of text now and then.
     """
+    steps: dict[str, int] = {}
+    for model, (batch, loop_s) in models.items():
+        if loop_s is None:
+            first = probe_model(model, batch, FEW_STEPS, core, folder, seed)
+            steps[model] = _probe_steps(first.step_s + first.loop_s)
+        else:
+            steps[model] = _probe_steps(loop_s)
     found: dict[str, list[Probe]] = {model: [] for model in models}
-    for turn in range(-1, repeats):
-        for model, (batch, step_s) in models.items():
-            if turn < 0 and model != next(iter(models)):
-                continue
-            steps = max(12, round(PROBE_TRAINING_S / step_s))
-            probe = probe_model(model, batch, steps, core, folder, seed + turn + 1)
-            if turn >= 0:
-                found[model].append(probe)
-                progress(f"start-up of {model}: {probe.startup_s:.2f} s")
-    return {model: _median(probes) for model, probes in found.items()}
+    for turn in range(repeats):
+        for model, (batch, _) in models.items():
+            probe = probe_model(model, batch, steps[model], core, folder, seed + turn + 1)
+            found[model].append(probe)
+            progress(f"start-up of {model}: {probe.startup_s:.2f} s")
+    return found
 
 
-def _median(probes: Sequence[Probe]) -> Probe:
+def _probe_steps(loop_s: float) -> int:
+    return max(12, round(PROBE_TRAINING_S / loop_s))
+
+
+def median_probe(probes: Sequence[Probe]) -> Probe:
+    """Return the medians of at least one probe of a model, each figure for itself."""
     records = [asdict(probe) for probe in probes]
     return Probe(**{name: float(np.median([record[name] for record in records])) for name in records[0]})
 
@@ -215,7 +227,6 @@ def _trainers(models: Mapping[str, int], cores: Sequence[int], seed: int) -> Ite
 
 def measure_colocation(
     models: Mapping[str, tuple[int, float]],
-    alone: Mapping[str, Probe],
     *,
     cores: Sequence[int],
     folder: Path,
@@ -225,8 +236,7 @@ def measure_colocation(
     """Measure how much models on two cores slow each other, and start-ups beside models that train.
 
     Args:
-        models: batch and step time [s] by name.
-        alone: their probes with nobody beside them.
+        models: batch by name, and how long a loop takes for a step with its input [s].
         cores: two of them.
         folder: for what the probes write.
         seed: of data and parameters.
@@ -239,12 +249,14 @@ def measure_colocation(
         # The first one has nothing to do from here on, and sleeps.
         slowdowns = []
         for model, neighbour in zip(models, [*list(models)[1:], next(iter(models))], strict=True):
-            batch, step_s = models[model]
+            batch, loop_s = models[model]
+            # One after the other, so that a slow quarter of an hour hits both.
+            alone = probe_model(model, batch, _probe_steps(loop_s), one, folder, seed)
             second.begin(neighbour, 600.0)
-            probe = probe_model(model, batch, max(12, round(PROBE_TRAINING_S / step_s)), one, folder, seed)
+            beside = probe_model(model, batch, _probe_steps(loop_s), one, folder, seed)
             second.begin(neighbour, 0.0)
             second.answer(), second.answer()
-            slowdowns.append(probe.startup_s / alone[model].startup_s)
+            slowdowns.append(beside.startup_s / alone.startup_s)
             progress(f"start-up of {model} beside {neighbour}: x {slowdowns[-1]:.2f}")
     return Colocation(relative, max(1.0, float(np.median(slowdowns))))
 

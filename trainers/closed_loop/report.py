@@ -294,7 +294,7 @@ def _startup_row(loop: ClosedLoop, model: str) -> tuple[str | float | None, ...]
 
 def _startups(loop: ClosedLoop) -> Table:
     return Table(
-        title="What was measured before the runs",
+        title="What was measured apart from the runs",
         note=f"Start-ups beside a job that trains take x {loop.measured.colocation.startup_slowdown:.3f}.",
         columns=(
             Column(name="model"),

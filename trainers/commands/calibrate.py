@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,7 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     parser.add_argument(
         "--budget-s",
         type=above_zero,
-        help="time for a model: 90, with --quick 30 (12 steps are always timed)",
+        help="time for a profile: 90, with --quick 30 (12 steps are always timed)",
     )
     parser.add_argument("--out", type=out_folder, default=Path("profiles"))
     parser.add_argument("--seed", type=seed, default=0)
@@ -79,22 +78,26 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
 
 def run(options: argparse.Namespace) -> int:
     """Calibrate each model as the options say."""
-    from trainers.calibrate import Settings, calibrate
+    from trainers.calibrate import Settings, calibrate_together
     from trainers.show import describe
 
     if wrong := _problems(options):
         raise InputError(wrong)
-    for name, precision in itertools.product(options.model, options.precision):
-        sizes, batch_range = options.batch
-        settings = Settings(
-            model=name, devices=options.devices, batches=sizes, batch_range=batch_range, modes=options.modes,
-            precision=precision, steps=options.steps, budget_s=options.budget_s or (30.0 if options.quick else 90.0),
-            target=options.target, points=options.points, max_spread=options.max_spread, seed=options.seed,
-            quick=options.quick, backend=options.backend, device=options.device,
-        )  # fmt: skip
-        profile = calibrate(settings, options.out, say, force=options.force)
-        say(describe(profile))
-        say(f"wrote {options.out / f'{settings.name}.json'}")
+    sizes, batch_range = options.batch
+    for name in options.model:
+        wanted = [
+            Settings(
+                model=name, devices=options.devices, batches=sizes, batch_range=batch_range, modes=options.modes,
+                precision=precision, steps=options.steps, budget_s=options.budget_s or (30.0 if options.quick else 90.0),
+                target=options.target, points=options.points, max_spread=options.max_spread, seed=options.seed,
+                quick=options.quick, backend=options.backend, device=options.device,
+            )
+            for precision in options.precision
+        ]  # fmt: skip
+        profiles = calibrate_together(wanted, options.out, say, force=options.force)
+        for settings, profile in zip(wanted, profiles, strict=True):
+            say(describe(profile))
+            say(f"wrote {options.out / f'{settings.name}.json'}")
     return 0
 
 

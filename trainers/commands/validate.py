@@ -71,7 +71,7 @@ def _add_closed_loop(kinds: Any) -> None:  # noqa: ANN401 - as above
     loop.add_argument("--repeats", type=positive, default=5, help="real runs of each policy")
     loop.add_argument("--cores", type=positive, default=2, help="one job each")
     loop.add_argument("--seed", type=seed, default=1)
-    loop.add_argument("--budget-s", type=above_zero, default=20.0, help="time to calibrate a model")
+    loop.add_argument("--budget-s", type=above_zero, default=60.0, help="time to calibrate a model")
     loop.add_argument("--out", type=out_folder, default=Path("validation/closed-loop"))
     loop.set_defaults(run=_closed_loop)
 
