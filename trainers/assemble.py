@@ -20,7 +20,7 @@ from dcsim.workload.profile import (
 )
 from trainers.energy import power_w
 from trainers.fit import Sample, choose_held_out, fit_step_time, relative_errors
-from trainers.host_noise import noise_relative, visit_relative
+from trainers.host_noise import noise_relative
 from trainers.provenance import provenance
 from trainers.registry import card
 from trainers.settings import Settings
@@ -36,6 +36,7 @@ def build_profile(
     samples: Sequence[Sample],
     load_average_start: float,
     warnings: Sequence[str],
+    visit_relative: float = 0.0,
 ) -> CostProfile:
     """Return the profile of a set of readings, of which one at least had a core for each device.
 
@@ -47,6 +48,7 @@ def build_profile(
         samples: those of them that are fitted, drift taken out.
         load_average_start: before measuring.
         warnings: what a reader must know.
+        visit_relative: by how much one more visit differs from what is known of a point, relative standard deviation.
     """
     chosen = card(settings.model)
     points = tuple(reading.measured_point() for reading in readings)
@@ -72,7 +74,7 @@ def build_profile(
         collectives=_traffic(readings),
         points=points,
         fit=fit,
-        surface=build_surface(samples, mode, noise_relative(fitted), visit_relative=visit_relative(readings)),
+        surface=build_surface(samples, mode, noise_relative(fitted), visit_relative=visit_relative),
         held_out=held_out,
         energy=_energy(largest),
         operators=_operators(fitted),

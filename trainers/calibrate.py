@@ -14,7 +14,13 @@ from trainers.assemble import build_profile
 from trainers.calibration_run import Run, measure_in_turns, samples_of
 from trainers.claim import claimed
 from trainers.devices import available_cores
-from trainers.host_noise import drift_warnings, load_warnings, spread_warnings, taken_warnings
+from trainers.host_noise import (
+    drift_warnings,
+    load_warnings,
+    spread_warnings,
+    taken_warnings,
+    visit_relative,
+)
 from trainers.journal import Journal
 from trainers.pool import CalibrationError, Progress, WorkerPool
 from trainers.provenance import load_average
@@ -48,9 +54,9 @@ def calibrate(settings: Settings, out: Path, progress: Progress, *, force: bool 
 def calibrate_together(
     wanted: Sequence[Settings], out: Path, progress: Progress, *, force: bool = False
 ) -> list[CostProfile]:
-    """Calibrate one model in several precisions, as `calibrate` does one; the next point is of the least known.
+    """Calibrate models, or one in several precisions, as `calibrate` does one; the next point is of the least known.
 
-    Profiles are written when all are measured: all, or where one is too noisy none.
+    Second visits come when all are designed, so they lie far from the first ones. Profiles are written when all are measured: all, or where one is too noisy none.
 
     Args:
         wanted: what to measure, at least one; they share `seed`, `backend` and `quick`, and differ in their names.
@@ -80,7 +86,9 @@ def calibrate_together(
         for run, texts in zip(runs, warnings, strict=True):
             readings = _ordered(run)
             samples = samples_of(run.settings, readings)
-            profiles.append(build_profile(run.settings, readings, samples, load, texts))
+            profiles.append(
+                build_profile(run.settings, readings, samples, load, texts, visit_relative(run.visits))
+            )
         for run, profile in zip(runs, profiles, strict=True):
             save_profile(profile, out / f"{run.settings.name}.json")
         for run in runs:

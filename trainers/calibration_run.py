@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from trainers.design import next_point, predicted_error
+from trainers.design import Space, gaps, next_point, predicted_error
 from trainers.drift import corrected_s, drifts
 from trainers.fit import Sample
 from trainers.host_noise import DRIFT_MAX, noise_relative
@@ -18,7 +18,10 @@ from trainers.pool import Progress, WorkerPool
 from trainers.settings import Settings
 from trainers.worker import Reading, Request
 
-__all__ = ["Run", "measure_in_turns", "samples_of"]
+__all__ = ["Run", "measure_in_turns", "samples_of", "settled"]
+
+AGREE_MAX = 0.1
+"""Visits of a point that are further apart, relative, are not averaged: the quicker ones count."""
 
 Point = tuple[int, int, str]
 """(devices, batch per device, mode)."""
@@ -66,12 +69,26 @@ class Run:
     journal: Journal
     pool: WorkerPool
     progress: Progress
-    readings: list[Reading] = field(default_factory=list)
-    """Those that this calibration asked for, kept ones included, in the order it did."""
+    _visits: dict[Point, list[Reading]] = field(default_factory=dict)
+    """What this calibration asked for, kept readings included, in the order it did."""
+    _kept: dict[Point, list[Reading]] = field(default_factory=dict)
+    """Readings of an interrupted calibration that were not asked for again yet."""
     _deadline_s: float = math.inf
     _to_come: int = 1
     """Points that the time until then is for."""
+    _asked_s: list[float] = field(default_factory=list)
+    """How long readings took that were not kept."""
     _designed: bool = False
+
+    @property
+    def readings(self) -> list[Reading]:
+        """What is known of each point, in the order in which they were first asked for."""
+        return [settled(visits) for visits in self._visits.values()]
+
+    @property
+    def visits(self) -> list[list[Reading]]:
+        """All readings of each point, in the same order."""
+        return list(self._visits.values())
 
     def allow(self, deadline_s: float, to_come: int) -> None:
         """Say until when, on `time.perf_counter`, how many points may be measured, this run's next one included."""
@@ -96,49 +113,74 @@ class Run:
         settings = self.settings
         given = len(settings.configurations()) * len(settings.device_counts())
         chosen = settings.points if settings.space() is not None else 0
-        return max(1, given + chosen - len(self.readings))
+        return max(1, given + chosen - len(self._visits))
 
     def measure(self) -> Iterator[Reading]:
-        """Yield readings of all points as they come: the given ones, then the chosen ones.
-
-        What was disturbed is measured again at the end, so `readings` is what counts then.
-        """
-        kept = {reading.key: reading for reading in self.journal.readings}
-        used = 0
+        """Yield readings as they come: of the given points, or of the chosen ones, and of those that are visited again."""
+        for reading in self.journal.readings:
+            self._kept.setdefault(reading.key, []).append(reading)
+        kept = len(self._kept)
         for point in self._points():
-            found = kept.get(point)
-            if found is None:
-                found = self._ask(point, self._share_s())
-                if self._noisy(found) and time.perf_counter() < self._deadline_s:
-                    found = min(found, self._ask(point, self._share_s()), key=_spread)
-                found = self._undisturbed(found, self.readings)
-                self.journal.add(found)
-            else:
-                used += 1
-            self.readings.append(found)
+            first = point not in self._visits
+            found = self._visit(point, self._share_s())
+            if first and self._noisy(found) and time.perf_counter() < self._deadline_s:
+                found = self._visit(point, self._share_s())
+            if first and self._disturbed(found):
+                found = self._once_more(point)
             yield found
-        for index, reading in enumerate(self.readings):
-            again = self._undisturbed(reading, self.readings)
-            if again is not reading:
-                self.readings[index] = again
-                self.journal.add(again)
-        if used:
-            self.progress(f"{self.settings.name}: {used} points kept from an interrupted calibration")
+        for point, visits in list(self._visits.items()):
+            if len(visits) == 1 and self._disturbed(visits[0]):
+                yield self._once_more(point)
+        yield from self._second_visits()
+        if kept:
+            self.progress(f"{self.settings.name}: {kept} points kept from an interrupted calibration")
+
+    def _second_visits(self) -> Iterator[Reading]:
+        """Visit points again while there is time: minutes in which a host is slow do not come back to the same points."""
+        points = [point for point, visits in self._visits.items() if not visits[0].anchor_beside]
+        for index in np.random.default_rng(self.settings.seed).permutation(len(points)):
+            point = points[index]
+            if len(self._visits[point]) > 1:
+                continue
+            if not self._kept.get(point) and time.perf_counter() + self._takes_s() > self._deadline_s:
+                return
+            yield self._visit(point, 0.0)
+
+    def _visit(self, point: Point, budget_s: float) -> Reading:
+        """Return one more reading of a point: the next one that was kept, or a new one, which is kept from now on."""
+        if kept := self._kept.get(point):
+            found = kept.pop(0)
+        else:
+            start_s = time.perf_counter()
+            found = self._ask(point, budget_s)
+            self._asked_s.append(time.perf_counter() - start_s)
+            self.journal.add(found)
+        self._visits.setdefault(point, []).append(found)
+        return found
+
+    def _takes_s(self) -> float:
+        """Return how long a visit may be expected to take."""
+        return float(np.mean(self._asked_s)) if self._asked_s else 0.0
 
     def _share_s(self) -> float:
         """Return the time for one of the points that are to come."""
         return max(0.0, self._deadline_s - time.perf_counter()) / self._to_come
 
-    def _undisturbed(self, found: Reading, others: Sequence[Reading]) -> Reading:
-        """Return a reading whose anchor was timed after it, once more where that was slow: the host was, perhaps."""
+    def _disturbed(self, found: Reading) -> bool:
+        """Return whether the anchor that was timed after a point was slow: the host was, perhaps."""
         usual = [
-            each.anchor_s for each in others if (each.devices, each.anchor) == (found.devices, found.anchor)
+            each.anchor_s
+            for visits in self._visits.values()
+            for each in visits
+            if (each.devices, each.anchor) == (found.devices, found.anchor) and each is not found
         ]
-        if found.anchor_beside or not usual or found.anchor_s <= (1.0 + DRIFT_MAX) * float(np.median(usual)):
-            return found
-        self.progress(f"{self.settings.name}: {found.key[1]} once more, the host was slow")
-        again = self._ask(found.key, 0.0)
-        return min(found, again, key=lambda each: each.anchor_s)
+        if found.anchor_beside or not usual:
+            return False
+        return found.anchor_s > (1.0 + DRIFT_MAX) * float(np.median(usual))
+
+    def _once_more(self, point: Point) -> Reading:
+        self.progress(f"{self.settings.name}: {point[1]} once more, the host was slow")
+        return self._visit(point, 0.0)
 
     def _points(self) -> Iterator[Point]:
         """Yield what to measure; what comes next may depend on what was found."""
@@ -161,6 +203,9 @@ class Run:
             chosen = next_point(
                 samples, space, noise_relative=noise, target=settings.target, limit=settings.points
             )
+            if doubtful := self._doubtful(samples, space, noise):
+                yield doubtful
+                continue
             if chosen is None:
                 break
             yield (*chosen, settings.mode)
@@ -168,6 +213,18 @@ class Run:
         expected = predicted_error(samples, noise)
         self.progress(f"{settings.name}: {len(samples)} points, expected mean error at most {expected:.1%}")
         yield from given
+
+    def _doubtful(self, samples: Sequence[Sample], space: Space, noise: float) -> Point | None:
+        """Return a side of a jump that was visited once only, if there is one: a slow moment makes a jump, too."""
+        if len(samples) < 3:
+            return None
+        for gap in gaps(samples, space, noise):
+            for batch in (gap.low, gap.high) if gap.jump else ():
+                point = (gap.devices, batch, self.settings.mode)
+                visits = self._visits.get(point, ())
+                if len(visits) == 1 and not visits[0].anchor_beside:
+                    return point
+        return None
 
     def _known(self) -> tuple[list[Sample], float]:
         """Return what the design may see: samples of the first mode, and their noise."""
@@ -180,7 +237,7 @@ class Run:
     def _ask(self, point: Point, budget_s: float) -> Reading:
         devices, batch, mode = point
         settings = self.settings
-        anchors = [reading.anchor for reading in self.readings if reading.devices == devices]
+        anchors = [visits[0].anchor for (own, _, _), visits in self._visits.items() if own == devices]
         request = Request(
             model=settings.model,
             batch_per_device=batch,
@@ -190,13 +247,44 @@ class Run:
             steps=settings.steps,
             budget_s=budget_s,
             max_spread=settings.max_spread,
-            traffic=max(settings.devices) == 1 and not self.readings,
+            traffic=max(settings.devices) == 1 and not self._visits,
         )
         found = self.pool.measure(devices, request)
         self.progress(
             f"{settings.name}: {mode} on {devices} x {batch}: {float(found.point['step_time_s']) * 1e3:.3f} ms"
         )
         return found
+
+
+def settled(visits: Sequence[Reading]) -> Reading:
+    """Return one reading for all visits of a point: the mean of those within a tenth of the quickest.
+
+    What slows a host is never the step's own, and never makes it quicker; what is further off tells of the host.
+    """
+    quickest = min(visits, key=_step_s)
+    close = [visit for visit in visits if _step_s(visit) <= (1.0 + AGREE_MAX) * _step_s(quickest)]
+    if len(close) == 1:
+        return quickest
+    times_s = [_step_s(visit) for visit in close]
+    mean_s = float(np.mean(times_s))
+    together: dict[str, object] = {
+        "step_time_s": mean_s,
+        "steps": sum(int(visit.point["steps"]) for visit in close),
+    }
+    apart = (max(times_s) - min(times_s)) / mean_s
+    together["split_half_spread"] = max(apart, min(_spread(visit) for visit in close))
+    for name, choose in (
+        ("step_time_low_s", min),
+        ("step_time_high_s", max),
+        ("cpu_time_per_step_s", np.mean),
+    ):
+        values = [visit.point[name] for visit in close]
+        together[name] = None if None in values else float(choose(values))
+    return replace(quickest, point={**quickest.point, **together})
+
+
+def _step_s(reading: Reading) -> float:
+    return float(reading.point["step_time_s"])
 
 
 def _spread(reading: Reading) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,20 +40,33 @@ def noise_relative(readings: Sequence[Reading]) -> float:
     return float(np.clip(np.median(spreads), low, high)) if spreads else low
 
 
-def visit_relative(readings: Sequence[Reading]) -> float:
-    """Return the standard deviation of a step time from process to process, relative; 0 where too few tell.
+def visit_relative(visits: Sequence[Sequence[Reading]]) -> float:
+    """Return by how much one more visit of a point differs from its time so far, relative; 0 where too few tell.
 
-    Anchors that were timed in processes of their own are one configuration visited again and again. Their deviations from
-    the median have long tails, so what nine in ten stay below is taken, over the 1.645 deviations of a normal one.
+    A standard deviation, of two kinds of visits, whichever is larger. Anchors that were timed in processes of their own
+    are one configuration visited again and again. And points that were visited twice: two visits differ by sqrt(2) times
+    the deviation of one, a third one from the mean of both by sqrt(3 / 2). Differences have long tails, so what nine in ten
+    stay below is taken, over the 1.645 deviations of a normal one. What the host slowed by far counts, too: so it will be again.
+
+    Args:
+        visits: of each point, at least one.
     """
-    found = [
+    readings = [visit for each in visits for visit in each]
+    anchors = [
         abs(drift)
         for reading, drift in zip(readings, drifts(readings), strict=True)
         if not reading.anchor_beside
     ]
-    if len(found) < _LEAST_VISITS:
-        return 0.0
-    return min(_NOISE_RANGE[1], float(np.quantile(found, 0.9)) / 1.645)
+    apart = [
+        abs(1.0 - float(one.point["step_time_s"]) / float(other.point["step_time_s"]))
+        for one, other, *_ in (each for each in visits if len(each) > 1)
+    ]
+    found = [
+        share * float(np.quantile(differences, 0.9)) / 1.645
+        for differences, share in ((anchors, 1.0), (apart, math.sqrt(1.5 / 2.0)))
+        if len(differences) >= _LEAST_VISITS
+    ]
+    return min(_NOISE_RANGE[1], max(found, default=0.0))
 
 
 def spread_warnings(readings: Sequence[Reading], max_spread: float) -> list[str]:

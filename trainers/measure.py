@@ -150,8 +150,7 @@ def measure(
         bench: what to time; its earlier times are forgotten.
         anchor: a configuration that is timed beside all others of its process; may be `bench` itself.
         cores: of this process.
-        steps: timed steps; more where they last under half a second together, fewer if the budget says so, never fewer
-            than 12.
+        steps: timed steps; fewer if the budget says so, but never fewer than 12, nor than last half a second together.
         budget_s: wall time.
         max_spread: a configuration that disagrees with itself by more is timed once more, if the budget allows.
         seed: of the order in the rounds.
@@ -215,10 +214,10 @@ def median_step_s(bench: Bench) -> float:
 
 
 def _allowed_steps(bench: Bench, steps: int, budget_s: float) -> int:
-    """Return how many steps fit into the budget, at least 12."""
+    """Return how many steps fit into the budget, at least 12, and those of half a second: a process takes longer to start."""
     step_s = float(np.median([time_step(bench) for _ in range(3)]))
-    wanted = max(steps, int(LEAST_TIMED_S / step_s))
-    return max(LEAST_STEPS, min(wanted, int(max(0.0, budget_s) / (1.0 + ANCHOR_SHARE) / step_s)))
+    least = max(LEAST_STEPS, int(LEAST_TIMED_S / step_s))
+    return max(least, min(steps, int(max(0.0, budget_s) / (1.0 + ANCHOR_SHARE) / step_s)))
 
 
 def split_half_spread(times_s: Sequence[float]) -> float:

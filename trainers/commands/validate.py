@@ -51,7 +51,7 @@ def _add_holdout(kinds: Any) -> None:  # noqa: ANN401 - as above
     holdout.add_argument("--points", type=positive, default=6, help="configurations of each model")
     holdout.add_argument("--repeats", type=positive, default=5, help="measurements of each configuration")
     holdout.add_argument("--steps", type=positive, default=100, help="timed steps of each measurement")
-    holdout.add_argument("--budget-s", type=above_zero, default=45.0, help="time to calibrate a model")
+    holdout.add_argument("--budget-s", type=above_zero, default=180.0, help="time to calibrate a model")
     holdout.add_argument("--seed", type=seed, default=1)
     holdout.add_argument(
         "--max-error", type=above_zero, help="of a model's mean |relative error| (default: 0.05)"
@@ -121,7 +121,7 @@ def _judge_holdout(options: argparse.Namespace, given: Sequence[CostProfile], ou
 
     watch = HostWatch()
     models = options.model or ([] if given else ["digits_mlp", "digits_conv", "tiny_transformer"])
-    profiles = {each.name: each for each in [*given, *(_fresh(name, options, out) for name in models)]}
+    profiles = {each.name: each for each in [*given, *_fresh(models, options, out)]}
     compared = {}
     for name, profile in profiles.items():
         if profile.provenance.host_cpu != host_cpu():
@@ -145,23 +145,27 @@ def _judge_holdout(options: argparse.Namespace, given: Sequence[CostProfile], ou
     return _finish(result, options.out)
 
 
-def _fresh(name: str, options: argparse.Namespace, out: Path) -> CostProfile:
-    """Calibrate a model on this host, for a prediction of this host; a finished profile is used again."""
+def _fresh(names: Sequence[str], options: argparse.Namespace, out: Path) -> list[CostProfile]:
+    """Calibrate models on this host, for predictions of this host; finished profiles are used again."""
     from dcsim.workload.profile_store import load_profile
-    from trainers.calibrate import Settings, calibrate
+    from trainers.calibrate import Settings, calibrate_together
 
-    path = out / "profiles" / f"{name}.json"
-    if path.exists():
-        return load_profile(path)[0]
-    settings = Settings(
-        model=name,
-        devices=options.devices,
-        modes=("jit",),
-        budget_s=options.budget_s,
-        seed=options.seed,
-        target=0.02,  # below what is asked for, so that all 12 points are used where a curve is no line
-    )
-    return calibrate(settings, path.parent, say, force=True)
+    folder = out / "profiles"
+    wanted = [
+        Settings(
+            model=name,
+            devices=options.devices,
+            modes=("jit",),
+            budget_s=options.budget_s,
+            seed=options.seed,
+            target=0.02,  # below what is asked for, so that all 12 points are used where a curve is no line
+        )
+        for name in names
+        if not (folder / f"{name}.json").exists()
+    ]
+    if wanted:
+        calibrate_together(wanted, folder, say, force=True)
+    return [load_profile(folder / f"{name}.json")[0] for name in names]
 
 
 # -- closed loop -------------------------------------------------------------------------------------------
