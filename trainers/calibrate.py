@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -52,17 +52,24 @@ def calibrate(settings: Settings, out: Path, progress: Progress, *, force: bool 
 
 
 def calibrate_together(
-    wanted: Sequence[Settings], out: Path, progress: Progress, *, force: bool = False
+    wanted: Sequence[Settings],
+    out: Path,
+    progress: Progress,
+    *,
+    force: bool = False,
+    meanwhile: Callable[[Sequence[CostProfile]], object] | None = None,
 ) -> list[CostProfile]:
     """Calibrate models, or one in several precisions, as `calibrate` does one; the next point is of the least known.
 
-    Second visits come when all are designed, so they lie far from the first ones. Profiles are written when all are measured: all, or where one is too noisy none.
+    Second visits come when all are designed, so they lie far from the first ones. Profiles are written when all are
+    measured: all, or where one is too noisy none.
 
     Args:
         wanted: what to measure, at least one; they share `seed`, `backend` and `quick`, and differ in their names.
         out: folder for the profiles.
         progress: called with a line of text now and then.
         force: write noisy profiles too.
+        meanwhile: called with what profiles would be when every point was visited once, before all are visited again.
 
     Raises:
         CalibrationError: as `calibrate`.
@@ -78,22 +85,25 @@ def calibrate_together(
             stack.enter_context(claimed(settings.lock(out), "another calibration"))
         pool = stack.enter_context(WorkerPool(first.seed, first.backend, progress, fresh=not first.quick))
         runs = [Run(settings, _journal(settings, out, progress), pool, progress) for settings in wanted]
-        measure_in_turns(runs)
+        if meanwhile is None:
+            measure_in_turns(runs)
+        else:
+            measure_in_turns(runs, lambda: meanwhile([_profile(run, load, []) for run in runs]))
         warnings = [_warnings(run, load, progress) for run in runs]
         if not force:
             _refuse_noise(runs)
-        profiles = []
-        for run, texts in zip(runs, warnings, strict=True):
-            readings = _ordered(run)
-            samples = samples_of(run.settings, readings)
-            profiles.append(
-                build_profile(run.settings, readings, samples, load, texts, visit_relative(run.visits))
-            )
+        profiles = [_profile(run, load, texts) for run, texts in zip(runs, warnings, strict=True)]
         for run, profile in zip(runs, profiles, strict=True):
             save_profile(profile, out / f"{run.settings.name}.json")
         for run in runs:
             run.journal.discard()
     return profiles
+
+
+def _profile(run: Run, load: float, warnings: Sequence[str]) -> CostProfile:
+    readings = _ordered(run)
+    samples = samples_of(run.settings, readings)
+    return build_profile(run.settings, readings, samples, load, warnings, visit_relative(run.visits))
 
 
 def _require_cores(wanted: Sequence[Settings]) -> None:

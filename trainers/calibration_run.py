@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -45,11 +45,16 @@ def samples_of(settings: Settings, readings: Sequence[Reading]) -> list[Sample]:
     ]
 
 
-def measure_in_turns(runs: Sequence[Run]) -> None:
+def measure_in_turns(runs: Sequence[Run], meanwhile: Callable[[], object] | None = None) -> None:
     """Measure all of several runs; the next point is always one of the run that is least known.
 
     Each run chooses from its own readings, and turns go by what is known of all, so that runs that were interrupted go
-    on as they would have. The time is that of all together: what one does not need is left to the others.
+    on as they would have. The time is that of all together: what one does not need is left to the others, and to visiting
+    points again.
+
+    Args:
+        runs: to be measured.
+        meanwhile: what to do when every point was visited, before they are visited again; its time is not counted.
     """
     deadline_s = time.perf_counter() + sum(run.settings.budget_s for run in runs)
     going = {index: run.measure() for index, run in enumerate(runs)}
@@ -59,6 +64,15 @@ def measure_in_turns(runs: Sequence[Run]) -> None:
         runs[index].allow(deadline_s, to_come)
         if next(going[index], None) is None:
             del going[index]
+    if meanwhile is not None:
+        start_s = time.perf_counter()
+        meanwhile()
+        deadline_s += time.perf_counter() - start_s
+    again = [run.visit_again() for run in runs]
+    for run in runs:
+        run.allow(deadline_s, 1)
+    while again:
+        again = [each for each in again if next(each, None) is not None]
 
 
 @dataclass
@@ -131,17 +145,14 @@ class Run:
         for point, visits in list(self._visits.items()):
             if len(visits) == 1 and self._disturbed(visits[0]):
                 yield self._once_more(point)
-        yield from self._second_visits()
         if kept:
             self.progress(f"{self.settings.name}: {kept} points kept from an interrupted calibration")
 
-    def _second_visits(self) -> Iterator[Reading]:
-        """Visit points again while there is time: minutes in which a host is slow do not come back to the same points."""
+    def visit_again(self) -> Iterator[Reading]:
+        """Visit all points once more while there is time: minutes in which a host is slow do not come back to the same ones."""
         points = [point for point, visits in self._visits.items() if not visits[0].anchor_beside]
         for index in np.random.default_rng(self.settings.seed).permutation(len(points)):
             point = points[index]
-            if len(self._visits[point]) > 1:
-                continue
             if not self._kept.get(point) and time.perf_counter() + self._takes_s() > self._deadline_s:
                 return
             yield self._visit(point, 0.0)

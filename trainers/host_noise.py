@@ -44,7 +44,7 @@ def visit_relative(visits: Sequence[Sequence[Reading]]) -> float:
     """Return by how much one more visit of a point differs from its time so far, relative; 0 where too few tell.
 
     A standard deviation, of two kinds of visits, whichever is larger. Anchors that were timed in processes of their own
-    are one configuration visited again and again. And points that were visited twice: two visits differ by sqrt(2) times
+    are one configuration visited again and again. And points that were visited again: first and last visit differ by sqrt(2) times
     the deviation of one, a third one from the mean of both by sqrt(3 / 2). Differences have long tails, so what nine in ten
     stay below is taken, over the 1.645 deviations of a normal one. What the host slowed by far counts, too: so it will be again.
 
@@ -58,8 +58,9 @@ def visit_relative(visits: Sequence[Sequence[Reading]]) -> float:
         if not reading.anchor_beside
     ]
     apart = [
-        abs(1.0 - float(one.point["step_time_s"]) / float(other.point["step_time_s"]))
-        for one, other, *_ in (each for each in visits if len(each) > 1)
+        abs(1.0 - float(each[-1].point["step_time_s"]) / float(each[0].point["step_time_s"]))
+        for each in visits
+        if len(each) > 1
     ]
     found = [
         share * float(np.quantile(differences, 0.9)) / 1.645

@@ -352,7 +352,12 @@ def test_without_time_there_are_no_second_visits(tmp_path: Path) -> None:
 
 def test_a_noisy_point_is_visited_again_at_once_and_two_that_agree_are_not_noisy(tmp_path: Path) -> None:
     run = measured_by(
-        tmp_path, visit(2.0, batch=20, spread=0.4), visit(2.1, batch=20), visit(1.0), visit(1.0)
+        tmp_path,
+        visit(2.0, batch=20, spread=0.4),
+        visit(2.1, batch=20),
+        visit(2.05, batch=20),
+        visit(1.0),
+        visit(1.0),
     )
     assert times_of(run) == pytest.approx({20: 2.05, 10: 1.0})
     assert max(reading.measured_point().split_half_spread or 0.0 for reading in run.readings) < 0.06

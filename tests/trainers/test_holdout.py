@@ -108,7 +108,7 @@ def test_what_was_finished_is_not_measured_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda content: content | {"profile": "another day"},
+        lambda content: content | {"host": "another"},
         lambda content: content | {"measured": content["measured"][1:]},
         lambda content: {"measured": content["measured"]},
         lambda content: [content],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from trainers.commands.validate_checks import add_checks
 
 if TYPE_CHECKING:
     from dcsim.workload.profile import CostProfile
+    from trainers.validation.holdout import Comparison
     from trainers.validation.result import Validation
 
 __all__ = ["add", "run"]
@@ -51,7 +52,7 @@ def _add_holdout(kinds: Any) -> None:  # noqa: ANN401 - as above
     holdout.add_argument("--points", type=positive, default=6, help="configurations of each model")
     holdout.add_argument("--repeats", type=positive, default=5, help="measurements of each configuration")
     holdout.add_argument("--steps", type=positive, default=100, help="timed steps of each measurement")
-    holdout.add_argument("--budget-s", type=above_zero, default=180.0, help="time to calibrate a model")
+    holdout.add_argument("--budget-s", type=above_zero, default=300.0, help="time to calibrate a model")
     holdout.add_argument("--seed", type=seed, default=1)
     holdout.add_argument(
         "--max-error", type=above_zero, help="of a model's mean |relative error| (default: 0.05)"
@@ -121,16 +122,21 @@ def _judge_holdout(options: argparse.Namespace, given: Sequence[CostProfile], ou
 
     watch = HostWatch()
     models = options.model or ([] if given else ["digits_mlp", "digits_conv", "tiny_transformer"])
-    profiles = {each.name: each for each in [*given, *_fresh(models, options, out)]}
+
+    def measured(profile: CostProfile) -> list[Comparison]:
+        start = partial(worker, steps=options.steps, budget_s=3.0, seed=options.seed, progress=say)
+        return holdout(
+            profile, count=options.points, repeats=options.repeats, seed=options.seed,
+            path=out / "measured" / f"{profile.name}.json", workers=start, progress=say,
+        )  # fmt: skip
+
+    fresh = _fresh(models, options, out, lambda found: [measured(profile) for profile in found])
+    profiles = {each.name: each for each in [*given, *fresh]}
     compared = {}
     for name, profile in profiles.items():
         if profile.provenance.host_cpu != host_cpu():
             say(f"warning: {name} was measured on another processor: {profile.provenance.host_cpu}")
-        start = partial(worker, steps=options.steps, budget_s=3.0, seed=options.seed, progress=say)
-        found = holdout(
-            profile, count=options.points, repeats=options.repeats, seed=options.seed,
-            path=out / "measured" / f"{name}.json", workers=start, progress=say,
-        )  # fmt: skip
+        found = measured(profile)
         if not found:
             say(f"{name}: the measured range holds no configuration that was not measured already")
             return EXIT_FAILED
@@ -145,8 +151,16 @@ def _judge_holdout(options: argparse.Namespace, given: Sequence[CostProfile], ou
     return _finish(result, options.out)
 
 
-def _fresh(names: Sequence[str], options: argparse.Namespace, out: Path) -> list[CostProfile]:
-    """Calibrate models on this host, for predictions of this host; finished profiles are used again."""
+def _fresh(
+    names: Sequence[str],
+    options: argparse.Namespace,
+    out: Path,
+    meanwhile: Callable[[Sequence[CostProfile]], object],
+) -> list[CostProfile]:
+    """Calibrate models on this host, for predictions of this host; finished profiles are used again.
+
+    `meanwhile` is called between the visits of the points, so that a host that becomes slower is so for both.
+    """
     from dcsim.workload.profile_store import load_profile
     from trainers.calibrate import Settings, calibrate_together
 
@@ -164,7 +178,7 @@ def _fresh(names: Sequence[str], options: argparse.Namespace, out: Path) -> list
         if not (folder / f"{name}.json").exists()
     ]
     if wanted:
-        calibrate_together(wanted, folder, say, force=True)
+        calibrate_together(wanted, folder, say, force=True, meanwhile=meanwhile)
     return [load_profile(folder / f"{name}.json")[0] for name in names]
 
 

@@ -171,15 +171,26 @@ def _kept(
         return {key: [] for key in chosen}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        made, rows = content["profile"], content["measured"]
+        made, rows = content["host"], content["measured"]
         found = {
             (int(row["devices"]), int(row["batch"])): [float(each) for each in row["step_s"]] for row in rows
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: {error!r} -> expected measurements of an earlier run; remove it") from None
-    if made != profile.provenance.created_utc or sorted(found) != sorted(chosen):
+    if made != _host(profile) or sorted(found) != sorted(chosen):
         raise InputError(f"{path}: of another profile or other points -> remove it, or give another --out")
     return found
+
+
+def _host(profile: CostProfile) -> dict[str, object]:
+    """Return what measurements of a profile's configurations depend on."""
+    made = profile.provenance
+    return {
+        "name": profile.name,
+        "mode": profile.fit.mode,
+        "host_cpu": made.host_cpu,
+        "packages": dict(made.packages),
+    }
 
 
 def _keep(path: Path | None, profile: CostProfile, kept: Mapping[tuple[int, int], Sequence[float]]) -> None:
@@ -188,7 +199,7 @@ def _keep(path: Path | None, profile: CostProfile, kept: Mapping[tuple[int, int]
             {"devices": devices, "batch": batch, "step_s": list(times_s)}
             for (devices, batch), times_s in kept.items()
         ]
-        content = {"profile": profile.provenance.created_utc, "measured": rows}
+        content = {"host": _host(profile), "measured": rows}
         write_text(path, json.dumps(content, indent=1) + "\n")
 
 
