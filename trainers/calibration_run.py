@@ -166,6 +166,9 @@ class Run:
             found = self._ask(point, budget_s)
             self._asked_s.append(time.perf_counter() - start_s)
             self.journal.add(found)
+            devices, batch, mode = point
+            said_ms = _step_s(found) * 1e3
+            self.progress(f"{self.settings.name}: {mode} on {devices} x {batch}: {said_ms:.3f} ms")
         self._visits.setdefault(point, []).append(found)
         return found
 
@@ -260,11 +263,7 @@ class Run:
             max_spread=settings.max_spread,
             traffic=max(settings.devices) == 1 and not self._visits,
         )
-        found = self.pool.measure(devices, request)
-        self.progress(
-            f"{settings.name}: {mode} on {devices} x {batch}: {float(found.point['step_time_s']) * 1e3:.3f} ms"
-        )
-        return found
+        return self.pool.measure(devices, request)
 
 
 def settled(visits: Sequence[Reading]) -> Reading:

@@ -108,9 +108,7 @@ def train(
     if checkpoints is not None:
         loop.keep(checkpoints, resume=resume)
     loop.begin(start, resume=resume)
-    if loop.made > steps:
-        expected = f"at least {loop.made:,}, the steps of the checkpoint"
-        raise InputError([Problem("run", None, "steps", str(steps), expected, "they cannot be taken back")])
+    loop.require(steps)
     hooks = _Hooks(on_step, on_evaluate, stop, evaluate_every, checkpoint_every)
     return _run(loop, steps, hooks)
 
@@ -234,6 +232,14 @@ class _Loop:
             first = next(source)
             self._parallel.place_batch(first)
         self._source = itertools.chain([first], source)
+
+    def require(self, steps: int) -> None:
+        """Refuse to end before what the checkpoint has."""
+        if self.made > steps:
+            expected = f"at least {self.made:,}, the steps of the checkpoint"
+            raise InputError(
+                [Problem("run", None, "steps", str(steps), expected, "they cannot be taken back")]
+            )
 
     def step(self) -> None:
         """Make one update and wait for its loss."""

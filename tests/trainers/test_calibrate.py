@@ -14,68 +14,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import pytest
 
 from dcsim.errors import InputError
 from dcsim.workload.profile_store import builtin_profiles, load_profile, save_profile
+from tests.trainers.readings import LAW, reading_of
 from trainers import calibrate as calibrate_module
 from trainers import settings as settings_module
 from trainers.__main__ import main
 from trainers.calibrate import CalibrationError, Settings, calibrate, calibrate_together
-from trainers.calibration_run import Run, measure_in_turns
 from trainers.claim import claimed
 from trainers.devices import available_cores
-from trainers.fit import Coefficients
-from trainers.host_noise import visit_relative
-from trainers.journal import Journal
 from trainers.pool import WorkerPool
 from trainers.show import describe
 from trainers.worker import Reading, Request
 
 pytest.importorskip("jax", reason="needs the extra train")
 
-LAW = Coefficients(1e-3, 1e-5, 2e-3)
 GIVEN = Settings("digits_mlp", devices=(1, 2), batches=(32, 64, 96, 128))
 CHOSEN = Settings("digits_mlp", devices=(1, 2), batch_range=(32, 128))
-
-
-def reading_of(
-    devices: int,
-    request: Request,
-    *,
-    cores: int = 2,
-    spread: float = 0.01,
-    taken: float = 0.0,
-    slower: float = 1.0,
-    compile_s: float = 0.5,
-    warm_up_s: float = 0.125,
-    energy_j: float | None = None,
-    mean_factor: float = 1.0,
-    own_factor: float = 1.0,
-) -> Reading:
-    """Return what a worker would find if steps took what LAW says, and pmap a tenth longer."""
-    batch, mode = request.batch_per_device, request.mode
-    step_s = own_factor * slower * LAW.predict_s(devices, batch) * (1.1 if mode == "pmap" else 1.0)
-    anchor = request.anchor or (batch, mode)
-    anchor_s = slower * LAW.predict_s(devices, anchor[0]) * (1.1 if anchor[1] == "pmap" else 1.0)
-    point = {
-        "devices": devices, "batch_per_device": batch, "mode": mode, "steps": 20, "step_time_s": step_s,
-        "step_time_low_s": step_s * 0.9, "step_time_high_s": step_s * 1.2, "cpu_time_per_step_s": step_s,
-        "split_half_spread": spread, "compile_time_s": compile_s, "flops_per_device": 1000.0 * batch,
-        "bytes_accessed_per_device": 400.0 * batch, "temporary_bytes": 10.0, "argument_bytes": 20.0,
-    }  # fmt: skip
-    sent = {"kind": "all_reduce", "devices": devices, "mode": mode, "count": 1, "size_bytes": 404.0}
-    costs = {"kind": "matmul", "flops_per_sample": 1000.0, "bytes_per_sample": 400.0}
-    return Reading(
-        devices=devices, cores=min(cores, devices), precision=request.precision, point=point, anchor=anchor,
-        anchor_s=anchor_s, taken_share=taken, memory_bytes=30.0 + batch, energy_per_step_j=energy_j,
-        energy_method="not measured: no counter", energy_devices=None if energy_j is None else 1, all_reduce_bytes=404.0 * (devices > 1),
-        all_reduce_count=int(devices > 1), collectives=[sent] if devices > 1 else [],
-        operators=[costs] if devices == 1 else [], parameters=100, checkpoint_bytes=1200, sample_bytes=785,
-        dataset_bytes=3_925_000, dataset="digits", device_kind="cpu", process_s=1.0, data_s=0.25,
-        warm_up_s=warm_up_s, mean_step_s=mean_factor * step_s,
-    )  # fmt: skip
 
 
 class LawfulPool:
@@ -298,108 +255,6 @@ def test_each_point_has_a_process_of_its_own_where_that_is_asked_for() -> None:
     assert all(reading.anchor == (10, "jit") and reading.anchor_s > 0.0 for reading in readings)
 
 
-class Visits:
-    """Stands in for worker processes that are started for each point; answers with the next reading given of it."""
-
-    def __init__(self, *found: Reading) -> None:
-        self.left = list(found)
-
-    def measure(self, devices: int, request: Request) -> Reading:
-        found = next(each for each in self.left if each.key[1] == request.batch_per_device)
-        self.left.remove(found)
-        return found
-
-
-def visit(step_s: float, *, batch: int = 10, anchor_s: float = 1.0, spread: float = 0.01) -> Reading:
-    """Return a reading of a process of its own."""
-    found = reading_of(1, Request("linear", batch, "jit", anchor=(10, "jit")), spread=spread)
-    point = {**found.point, "step_time_s": step_s, "step_time_low_s": step_s, "step_time_high_s": step_s}
-    return replace(found, point=point, anchor_s=anchor_s, anchor_beside=False)
-
-
-def measured_by(tmp_path: Path, *found: Reading, budget_s: float = 60.0) -> Run:
-    """Return a run of batches 10 and 20 that found these readings."""
-    settings = Settings("linear", devices=(1,), modes=("jit",), batches=(10, 20), budget_s=budget_s)
-    journal = Journal(tmp_path / "j", settings.fingerprint())
-    journal.open()
-    run = Run(settings, journal, Visits(*found), quiet)  # type: ignore[arg-type]
-    measure_in_turns([run])
-    return run
-
-
-def times_of(run: Run) -> dict[int, float]:
-    return {reading.key[1]: reading.measured_point().step_time_s for reading in run.readings}
-
-
-def test_points_are_visited_again_and_visits_that_agree_are_averaged(tmp_path: Path) -> None:
-    run = measured_by(tmp_path, visit(2.0, batch=20), visit(1.0), visit(2.1, batch=20), visit(1.04))
-    assert times_of(run) == pytest.approx({10: 1.02, 20: 2.05})
-    assert len(run.journal.readings) == 4
-    assert [reading.measured_point().steps for reading in run.readings] == [40, 40]
-
-
-def test_a_visit_that_is_slow_by_more_than_a_tenth_tells_of_the_host(tmp_path: Path) -> None:
-    run = measured_by(tmp_path, visit(3.0, batch=20), visit(1.0), visit(2.0, batch=20), visit(1.5))
-    assert times_of(run) == {20: 2.0, 10: 1.0}
-
-
-def test_without_time_there_are_no_second_visits(tmp_path: Path) -> None:
-    assert times_of(measured_by(tmp_path, visit(2.0, batch=20), visit(1.0), budget_s=0.0)) == {
-        20: 2.0,
-        10: 1.0,
-    }
-
-
-def test_a_noisy_point_is_visited_again_at_once_and_two_that_agree_are_not_noisy(tmp_path: Path) -> None:
-    run = measured_by(
-        tmp_path,
-        visit(2.0, batch=20, spread=0.4),
-        visit(2.1, batch=20),
-        visit(2.05, batch=20),
-        visit(1.0),
-        visit(1.0),
-    )
-    assert times_of(run) == pytest.approx({20: 2.05, 10: 1.0})
-    assert max(reading.measured_point().split_half_spread or 0.0 for reading in run.readings) < 0.06
-
-
-def test_a_point_whose_anchor_was_slow_is_visited_once_more(tmp_path: Path) -> None:
-    run = measured_by(tmp_path, visit(2.0, batch=20), visit(1.3, anchor_s=1.3), visit(1.0), budget_s=0.0)
-    assert times_of(run) == {20: 2.0, 10: 1.0}
-    run = measured_by(
-        tmp_path / "other", visit(2.6, batch=20, anchor_s=1.3), visit(1.0), visit(2.0, batch=20), budget_s=0.0
-    )
-    assert times_of(run) == {20: 2.0, 10: 1.0}
-
-
-def test_visits_that_were_interrupted_are_used_in_their_order(tmp_path: Path) -> None:
-    found = (visit(3.0, batch=20), visit(1.0), visit(2.0, batch=20), visit(1.04))
-    whole = measured_by(tmp_path / "whole", *found)
-    settings = whole.settings
-    for finished in range(5):
-        journal = Journal(tmp_path / str(finished), settings.fingerprint())
-        journal.open()
-        for reading in whole.journal.readings[:finished]:
-            journal.add(reading)
-        run = Run(settings, journal, Visits(*whole.journal.readings[finished:]), quiet)  # type: ignore[arg-type]
-        measure_in_turns([run])
-        assert run.readings == whole.readings
-
-
-def test_visits_of_one_anchor_in_processes_of_their_own_say_what_a_visit_is_worth() -> None:
-    visits = [[visit(1.0, anchor_s=seconds)] for seconds in (1.0, 1.0, 0.9, 1.1, 1.1, 0.9)]
-    assert visit_relative(visits) == pytest.approx(0.1 / 1.645)
-    assert visit_relative(visits[:4]) == 0.0
-    assert visit_relative([[replace(each, anchor_beside=True) for each in point] for point in visits]) == 0.0
-
-
-def test_a_third_visit_differs_from_the_mean_of_two_as_two_differ_from_each_other() -> None:
-    # Normal visits of 3 %: a third one less the mean of two has sqrt(3 / 2) times that.
-    draws = np.random.default_rng(0)
-    visits = [[visit(1.0 + 0.03 * draws.normal()) for _ in range(2)] for _ in range(400)]
-    assert visit_relative(visits) == pytest.approx(0.03 * 1.5**0.5, rel=0.1)
-
-
 def test_a_worker_that_fails_says_how() -> None:
     with (
         WorkerPool(0, "cpu", quiet) as pool,
@@ -422,13 +277,15 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
         for line in process.stdout:
             if " ms" in line:
                 break
-        children = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, text=True, check=False
-        )
+        # The worker of that point has ended, and that of the next one may not have begun.
+        children = ""
+        while not children and process.poll() is None:
+            ask = ["ps", "-o", "pid=", "--ppid", str(process.pid)]
+            children = subprocess.run(ask, capture_output=True, text=True, check=False).stdout
         os.kill(process.pid, signal.SIGKILL)
         # Whatever still holds the pipe keeps this waiting: nothing does.
         process.stdout.read()
-    return folder, int(children.stdout.split()[0])
+    return folder, int(children.split()[0])
 
 
 @pytest.fixture(scope="module")
@@ -457,7 +314,7 @@ def test_kill_9_loses_one_measurement_at_most_and_leaves_no_worker(
     assert (
         len({point for point in measured if point.split()[-1] not in again})
         <= len(load_profile(profile)[0].points) - 1
-    )
+    ), said
     assert files_of(profile.parent) == ["linear.json"]
 
 

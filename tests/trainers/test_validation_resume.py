@@ -10,7 +10,7 @@ import pytest
 
 from dcsim.workload.profile_store import builtin_profiles, save_profile
 from tests.trainers.profiles import make_profile
-from tests.trainers.test_calibrate import reading_of
+from tests.trainers.readings import reading_of
 from tests.trainers.test_closed_loop_report import WHERE
 from trainers.__main__ import main
 from trainers.journal import Journal

@@ -121,7 +121,9 @@ def _judge_holdout(options: argparse.Namespace, given: Sequence[CostProfile], ou
     from trainers.validation.watch import HostWatch, where
 
     watch = HostWatch()
-    models = options.model or ([] if given else ["digits_mlp", "digits_conv", "tiny_transformer"])
+    models = list(dict.fromkeys(options.model)) or (
+        [] if given else ["digits_mlp", "digits_conv", "tiny_transformer"]
+    )
 
     def measured(profile: CostProfile) -> list[Comparison]:
         start = partial(worker, steps=options.steps, budget_s=3.0, seed=options.seed, progress=say)
