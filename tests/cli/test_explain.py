@@ -85,7 +85,7 @@ def test_links_and_who_else_was_on_them_align(
         links=(LinkLoss(NETWORK, "rack 3 up", 60.0, others), LinkLoss(DATA, "shared file system", 9.0, ())),
         note="all of it",
     )
-    monkeypatch.setattr("dcsim.study.explain", lambda _run_dir, _job: found)
+    monkeypatch.setattr("dcsim.study.explain", lambda _run_dir, _job, **_: found)
     lines = dcsim("explain", "job-7", tmp_path).stdout.splitlines()
     assert all(len(line) <= 80 for line in lines)
     text = "\n".join(line.strip() for line in lines)
