@@ -86,14 +86,15 @@ def test_a_broken_profile_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_an_interrupt_exits_with_130(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("trainers.calibrate.calibrate", interrupted)
-    assert main(["calibrate", "linear"]) == 130
+    monkeypatch.setattr("trainers.calibrate.calibrate_together", interrupted)
+    assert main(["calibrate", "linear", "--out", str(tmp_path / "profiles")]) == 130
     assert "goes on from there" in capsys.readouterr().err
+    assert not (tmp_path / "profiles").exists()
 
 
 def test_list_names_every_model(capsys: pytest.CaptureFixture[str]) -> None:
