@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from dcsim.errors import DcsimError, InputError, MissingExtraError
 from trainers import is_of_training
+from trainers.allocator import keep_freed_memory
 from trainers.commands import COMMANDS
 
 __all__ = ["main"]
@@ -62,4 +63,5 @@ def _failed(error: DcsimError | OSError | MemoryError) -> int:
 
 
 if __name__ == "__main__":
+    keep_freed_memory()
     sys.exit(main())

@@ -24,7 +24,7 @@ from trainers.host_noise import noise_relative
 from trainers.provenance import provenance
 from trainers.registry import card
 from trainers.settings import Settings
-from trainers.surface import build_surface
+from trainers.surface import ALIKE, Scatter, build_surface
 from trainers.worker import Reading
 
 __all__ = ["build_profile"]
@@ -36,7 +36,7 @@ def build_profile(
     samples: Sequence[Sample],
     load_average_start: float,
     warnings: Sequence[str],
-    visit_relative: float = 0.0,
+    scatter: Scatter = ALIKE,
 ) -> CostProfile:
     """Return the profile of a set of readings, of which one at least had a core for each device.
 
@@ -48,7 +48,7 @@ def build_profile(
         samples: those of them that are fitted, drift taken out.
         load_average_start: before measuring.
         warnings: what a reader must know.
-        visit_relative: by how much one more visit differs from what is known of a point, relative standard deviation.
+        scatter: of the visits of a point.
     """
     chosen = card(settings.model)
     points = tuple(reading.measured_point() for reading in readings)
@@ -74,7 +74,7 @@ def build_profile(
         collectives=_traffic(readings),
         points=points,
         fit=fit,
-        surface=build_surface(samples, mode, noise_relative(fitted), visit_relative=visit_relative),
+        surface=build_surface(samples, mode, noise_relative(fitted), scatter),
         held_out=held_out,
         energy=_energy(largest),
         operators=_operators(fitted),

@@ -16,6 +16,7 @@ from trainers.claim import claimed
 from trainers.devices import available_cores
 from trainers.host_noise import (
     drift_warnings,
+    fault_warnings,
     load_warnings,
     spread_warnings,
     taken_warnings,
@@ -25,6 +26,7 @@ from trainers.journal import Journal
 from trainers.pool import CalibrationError, Progress, WorkerPool
 from trainers.provenance import load_average
 from trainers.settings import Settings
+from trainers.surface import Scatter
 from trainers.worker import Reading
 
 __all__ = ["CalibrationError", "Settings", "calibrate", "calibrate_together"]
@@ -65,7 +67,7 @@ def calibrate_together(
     measured: all, or where one is too noisy none.
 
     Args:
-        wanted: what to measure, at least one; they share `seed`, `backend` and `quick`, and differ in their names.
+        wanted: what to measure, at least one; they share `seed`, `backend`, `quick` and `freed_memory`, and differ in their names.
         out: folder for the profiles.
         progress: called with a line of text now and then.
         force: write noisy profiles too.
@@ -83,7 +85,10 @@ def calibrate_together(
     with ExitStack() as stack:
         for settings in wanted:
             stack.enter_context(claimed(settings.lock(out), "another calibration"))
-        pool = stack.enter_context(WorkerPool(first.seed, first.backend, progress, fresh=not first.quick))
+        pool = WorkerPool(
+            first.seed, first.backend, progress, fresh=not first.quick, freed_memory=first.freed_memory
+        )
+        stack.enter_context(pool)
         runs = [Run(settings, _journal(settings, out, progress), pool, progress) for settings in wanted]
         if meanwhile is None:
             measure_in_turns(runs)
@@ -103,7 +108,8 @@ def calibrate_together(
 def _profile(run: Run, load: float, warnings: Sequence[str]) -> CostProfile:
     readings = _ordered(run)
     samples = samples_of(run.settings, readings)
-    return build_profile(run.settings, readings, samples, load, warnings, visit_relative(run.visits))
+    scatter = Scatter(visit_relative(run.visits), sum(map(len, run.visits)) / len(run.visits))
+    return build_profile(run.settings, readings, samples, load, warnings, scatter)
 
 
 def _require_cores(wanted: Sequence[Settings]) -> None:
@@ -135,6 +141,7 @@ def _warnings(run: Run, load: float, progress: Progress) -> list[str]:
         *spread_warnings(readings, run.settings.max_spread),
         *taken_warnings(readings),
         *drift_warnings(readings),
+        *fault_warnings(readings),
         *load_warnings(load, available_cores()),
     ]
     for text in found:

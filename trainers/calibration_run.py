@@ -287,9 +287,10 @@ def settled(visits: Sequence[Reading]) -> Reading:
         ("step_time_low_s", min),
         ("step_time_high_s", max),
         ("cpu_time_per_step_s", np.mean),
+        ("page_faults_per_step", np.mean),
     ):
-        values = [visit.point[name] for visit in close]
-        together[name] = None if None in values else float(choose(values))
+        values = [float(visit.point[name]) for visit in close if visit.point.get(name) is not None]
+        together[name] = float(choose(values)) if len(values) == len(close) else None
     return replace(quickest, point={**quickest.point, **together})
 
 

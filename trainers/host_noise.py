@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import resource
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from trainers.worker import Reading
 __all__ = [
     "DRIFT_MAX",
     "drift_warnings",
+    "fault_warnings",
     "load_warnings",
     "noise_relative",
     "spread_warnings",
@@ -26,6 +28,10 @@ DRIFT_MAX = 0.1
 """An anchor that is so much slower than its median tells of a slow host, relative."""
 _LOAD_MAX = 0.25
 """Processes that want a core, before anything is measured, a core."""
+_FAULTED_MAX = 0.25
+"""Of a step's temporaries; a process that keeps them faults in none of them."""
+_FAULTS_MOST = 256
+"""A step, 1 MiB of pages of 4 KiB: fewer take no time that is seen."""
 _NOISE_RANGE = (0.02, 0.1)
 
 
@@ -106,6 +112,23 @@ def drift_warnings(readings: Sequence[Reading]) -> list[str]:
         f"the host drifted by {min(found):+.0%} to {max(found):+.0%} between points"
         + (": corrected in fit and surface" if all(each.anchor_beside for each in readings) else "")
     ]
+
+
+def fault_warnings(readings: Sequence[Reading]) -> list[str]:
+    """Return a warning where each step has its temporaries given anew by the system, a page fault a page."""
+    page_bytes = resource.getpagesize()
+    found = [
+        (point.batch_per_device, point.page_faults_per_step)
+        for point in (reading.measured_point() for reading in readings)
+        if point.page_faults_per_step
+        and point.page_faults_per_step * page_bytes > _FAULTED_MAX * (point.temporary_bytes or 0.0)
+        and point.page_faults_per_step >= _FAULTS_MOST
+    ]
+    if not found:
+        return []
+    batch, faults = max(found, key=lambda each: (each[1], each[0]))
+    text = f"memory is returned to the system and taken again in each step: {faults:,.0f} page faults at batch {batch}"
+    return [f"{text} (--freed-memory kept leaves them out)"]
 
 
 def load_warnings(load_average: float, cores: int) -> list[str]:

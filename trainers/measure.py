@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from dcsim.workload.profile import MeasuredPoint, Mode
+from trainers.allocator import page_faults
 from trainers.data import Dataset, batches
 from trainers.devices import CoreWatch
 from trainers.energy import EnergyCounter
@@ -69,6 +70,8 @@ class Bench:
     wall_s: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
     energy_j: float = 0.0
+    faults: int = 0
+    """Pages that the system gave to the process while it was timed."""
 
     def step(self) -> None:
         """Make one step and wait until its results exist."""
@@ -158,7 +161,7 @@ def measure(
     """
     deadline_s = time.perf_counter() + budget_s
     for each in (bench, anchor):
-        each.wall_s, each.cpu_s, each.energy_j = [], 0.0, 0.0
+        each.wall_s, each.cpu_s, each.energy_j, each.faults = [], 0.0, 0.0, 0
         each.warm_up()
     allowed = _allowed_steps(bench, steps, budget_s)
     draws = np.random.default_rng([seed, bench.configuration.devices, bench.configuration.batch_per_device])
@@ -197,9 +200,10 @@ def _time_block(bench: Bench, steps: int, counter: EnergyCounter | None) -> None
     """Time some steps in a row, after one that refills the caches the other configuration used."""
     bench.step()
     joules = counter.read_j() if counter else 0.0
-    cpu_s = time.process_time()
+    cpu_s, faults = time.process_time(), page_faults()
     bench.wall_s.extend(time_step(bench) for _ in range(steps))
     bench.cpu_s += time.process_time() - cpu_s
+    bench.faults += page_faults() - faults
     bench.energy_j += counter.read_j() - joules if counter else 0.0
 
 
@@ -249,4 +253,5 @@ def _point(bench: Bench) -> MeasuredPoint:
         bytes_accessed_per_device=bench.cost.bytes_accessed,
         temporary_bytes=bench.cost.temporary_bytes,
         argument_bytes=bench.cost.argument_bytes,
+        page_faults_per_step=bench.faults / steps,
     )

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dcsim.errors import DcsimError
+from trainers.allocator import FreedMemory
 from trainers.devices import xla_flags
 from trainers.worker import Reading, Request, Setup
 
@@ -38,13 +39,22 @@ class WorkerPool:
         backend: "cpu", "gpu" or "tpu".
         progress: called with a line of text now and then.
         fresh: on a CPU host, give each point a process of its own, as a job has. What else a process compiled before
-            decides where its arrays lie, and so whether large ones are mapped anew in each step: one step took 17 or
-            37 ms by that alone.
+            decides where its arrays lie.
+        freed_memory: whether workers keep what a step frees (`trainers.allocator`).
     """
 
-    def __init__(self, seed: int, backend: str, progress: Progress, *, fresh: bool = False) -> None:
+    def __init__(
+        self,
+        seed: int,
+        backend: str,
+        progress: Progress,
+        *,
+        fresh: bool = False,
+        freed_memory: FreedMemory = "kept",
+    ) -> None:
         self._fresh = fresh and backend == "cpu"
         self._seed = seed
+        self._freed_memory: FreedMemory = freed_memory
         self._backend = backend
         self._progress = progress
         self._workers: dict[int, subprocess.Popen[str]] = {}
@@ -97,7 +107,7 @@ class WorkerPool:
             [sys.executable, "-m", "trainers.worker"], env={**os.environ, "XLA_FLAGS": flags}, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        setup = Setup(devices, self._seed, self._backend, time.time())
+        setup = Setup(devices, self._seed, self._backend, time.time(), self._freed_memory)
         name = f"{devices} devices" if place else self._backend
         self._progress(f"{name}: {self._ask(place, asdict(setup), f'a worker for {name}')}")
 

@@ -45,7 +45,8 @@ al. 2022, arXiv:2204.02311); memory: what copies reach of a data sheet's bandwid
 DOUBLED_BATCH = {"cpu": 1.5, "gpu": 1.15, "tpu": 1.15}
 """Factor of error that a doubling beyond the measured batches may bring, by kind of device. On six
 applications of Pollux on a T4 lines continued to twice the batch err by less than 1.15 in four of five cases; on a CPU the
-time per sample of a convolutional network doubled between batch 32 and 64, where it leaves the cache."""
+time per sample of a convolutional network doubled between batch 32 and 64 in a process that returned its memory after each
+step (docs/decisions/0099), as other programs may."""
 _DOUBLED_DEVICES = 1.1
 _ONE_MODEL = 1.5
 """Factor of error of efficiencies learnt from a single model."""

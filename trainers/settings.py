@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainers.allocator import FreedMemory
 from trainers.design import Space
 from trainers.devices import available_cores
 from trainers.modes import PLAIN_MODES
@@ -15,7 +16,7 @@ from trainers.registry import card
 
 __all__ = ["Settings"]
 
-_MEASURING = 2
+_MEASURING = 3
 """Raised when steps are timed in another way, so that no calibration is finished in another way than it was begun."""
 
 
@@ -45,6 +46,8 @@ class Settings:
     backend: str = "cpu"
     device: str = "cpu-core"
     """What the hardware catalogue calls one device of this host."""
+    freed_memory: FreedMemory = "kept"
+    """By the process that is timed, or returned to the system after each step."""
 
     @property
     def name(self) -> str:
@@ -111,6 +114,7 @@ class Settings:
             "steps": self.steps,
             "seed": self.seed,
             "backend": self.backend,
+            "freed_memory": self.freed_memory,
             "packages": package_versions(),
             "python": python_build(),
             "host_cpu": host_cpu(),
@@ -128,7 +132,9 @@ class Settings:
         return (
             f"python -m trainers calibrate {self.model} --devices {_listed(self.devices)} --batch {batch} "
             f"--modes {_listed(self.modes)} --precision {self.precision} --steps {self.steps} "
-            f"--budget-s {self.budget_s:g} --seed {self.seed}{chosen}" + (" --quick" if self.quick else "")
+            f"--budget-s {self.budget_s:g} --seed {self.seed}{chosen}"
+            + (" --quick" if self.quick else "")
+            + (" --freed-memory returned" if self.freed_memory == "returned" else "")
         )
 
 

@@ -60,12 +60,13 @@ def _points(profile: CostProfile) -> Iterator[str]:
             _ms(each.cpu_time_per_step_s),
             _known(each.split_half_spread, "{:.1%}"),
             _known(each.compile_time_s, "{:.2f}"),
+            _known(each.page_faults_per_step, "{:,.0f}"),
         )
         for each in profile.points
     ]
     yield from _table(
         "points",
-        ("mode", "devices", "batch", "step ms", "p10", "p90", "CPU ms", "spread", "compile s"),
+        ("mode", "devices", "batch", "step ms", "p10", "p90", "CPU ms", "spread", "compile s", "faults"),
         rows,
     )
 

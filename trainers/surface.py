@@ -2,7 +2,7 @@
 
 The fewest devices have a curve of their own, straight between their points. Every other number of devices takes the
 shape of that curve, as it is stretched by contention and raised by communication, times a ratio that runs straight
-between its own points: where the working set leaves a cache, it does so for all of them, so few points are enough
+between its own points: where a step's temporaries no longer fit, they do so for all of them, so few points are enough
 between the smallest and the largest of them. How wrong that is, is asked of the points themselves: each is left out in
 turn and predicted from the others.
 """
@@ -22,7 +22,17 @@ from dcsim.workload.surface import surface_step_time_s
 from trainers.fit import Sample
 from trainers.regimes import Floats, cuts, jump_relative, regimes
 
-__all__ = ["COVERAGE", "Residual", "build_surface", "half_width", "left_out", "mean_error", "unresolved"]
+__all__ = [
+    "ALIKE",
+    "COVERAGE",
+    "Residual",
+    "Scatter",
+    "build_surface",
+    "half_width",
+    "left_out",
+    "mean_error",
+    "unresolved",
+]
 
 COVERAGE = 0.9
 _LEAST_BASE = 3
@@ -39,8 +49,24 @@ class Residual(NamedTuple):
     """Of all configurations in the range, those that this one stands for; they sum to at most 1."""
 
 
+class Scatter(NamedTuple):
+    """How far the visits of one point lie apart."""
+
+    visit_relative: float
+    """Standard deviation of one, relative."""
+    visits: float
+    """Of a point on average, at least 1; its step time is their mean."""
+
+
+ALIKE = Scatter(0.0, 1.0)
+"""Nothing is known but one visit of each."""
+
+
 def build_surface(
-    samples: Sequence[Sample], mode: Mode, noise_relative: float, *, visit_relative: float = 0.0
+    samples: Sequence[Sample],
+    mode: Mode,
+    noise_relative: float,
+    scatter: Scatter = ALIKE,
 ) -> StepTimeSurface | None:
     """Return the surface through measured points, or None where too few tell how wrong it is.
 
@@ -48,7 +74,7 @@ def build_surface(
         samples: each (devices, batch) once.
         mode: in which they were measured.
         noise_relative: standard deviation of one measurement, relative.
-        visit_relative: the same from process to process, where that is known to be more; the interval is not below it.
+        scatter: of measurements from visit to visit, where that is known to be more; the interval is not below it.
 
     >>> line = [Sample(1, batch, 1.0 + 0.1 * batch) for batch in (10, 20, 40)]
     >>> build_surface(line, "jit", 0.01).knots[1]
@@ -62,7 +88,10 @@ def build_surface(
         mode=mode,
         knots=_knots(samples),
         interval_relative=half_width(
-            residuals, unresolved(samples, noise_relative), max(noise_relative, visit_relative)
+            residuals,
+            unresolved(samples, noise_relative),
+            max(noise_relative, scatter.visit_relative),
+            visits=scatter.visits,
         ),
         coverage=COVERAGE,
         regimes=regimes(base, noise_relative),
@@ -130,7 +159,12 @@ def mean_error(residuals: Sequence[Residual], gaps: Sequence[Residual] = ()) -> 
 
 
 def half_width(
-    residuals: Sequence[Residual], gaps: Sequence[Residual], noise_relative: float, coverage: float = COVERAGE
+    residuals: Sequence[Residual],
+    gaps: Sequence[Residual],
+    noise_relative: float,
+    coverage: float = COVERAGE,
+    *,
+    visits: float = 1.0,
 ) -> float:
     """Return the half width, relative to a prediction, that holds `coverage` of new measurements.
 
@@ -140,6 +174,9 @@ def half_width(
     the quantile of |e| at coverage, one more point of mean weight at infinity; where that is infinite, for n too
     small, Student's t_n at (1 + coverage) / 2 times the root mean square error. Gaps that hide a jump are taken for
     lost: the rest must hold coverage / (1 - their share). Not below what noise alone asks for.
+
+    A point is the mean of some visits, a new measurement is one: of the variance of one, the errors of left-out points lack
+    all but 1 / visits. It is independent of them, so what it asks for is added in quadrature.
     """
     hidden = sum(each.share for each in gaps)
     wanted = min(coverage / (1.0 - hidden), 0.99) if hidden < 1.0 - coverage else 0.99
@@ -154,6 +191,7 @@ def half_width(
         errors[order][enough[0]] if len(enough) else stats.t.ppf((1.0 + wanted) / 2.0, count) * spread
     )
     floor = float(stats.norm.ppf((1.0 + wanted) / 2.0)) * noise_relative
+    inner = math.hypot(inner, floor * math.sqrt(1.0 - 1.0 / visits))
     wide = [each.error_relative for each in gaps] if hidden >= 1.0 - coverage else []
     return max(floor, inner, *wide)
 

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from dcsim.workload.profile import MeasuredPoint
+from trainers.allocator import FreedMemory, keep_freed_memory
 from trainers.devices import available_cores, pin_to_cores, use_virtual_devices
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Setup:
     backend: str = "cpu"
     started_unix_s: float = 0.0
     """When the process was started; 0: not said."""
+    freed_memory: FreedMemory = "kept"
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ class Worker:
     def __init__(self, setup: Setup) -> None:
         start_s = time.time()
         self._setup = setup
+        if setup.freed_memory == "kept":
+            keep_freed_memory()
         self.cores = pin_to_cores(setup.devices) if setup.backend == "cpu" else available_cores()
         # No more than share a step: beside an idle second one a step of one device took 1.2 to 1.6 times as long, since
         # XLA then hands it to another thread.

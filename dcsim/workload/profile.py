@@ -86,6 +86,18 @@ class MeasuredPoint(_Part):
     bytes_accessed_per_device: float | None = Field(ge=0)
     temporary_bytes: float | None = Field(ge=0)
     argument_bytes: float | None = Field(ge=0)
+    page_faults_per_step: float | None = Field(default=None, ge=0)
+    """Pages that the operating system gave to the process in each step; None: not recorded."""
+
+    @model_serializer(mode="wrap")
+    def _without_faults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what was not recorded, so that a profile without it keeps its bytes and its hash."""
+        record: dict[str, Any] = handler(self)
+        return {
+            name: value
+            for name, value in record.items()
+            if name != "page_faults_per_step" or value is not None
+        }
 
 
 class DimensionTraffic(_Part):

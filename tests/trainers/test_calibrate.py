@@ -42,8 +42,9 @@ class LawfulPool:
     stop_after: int = 10_000
     options: dict[str, Any]
 
-    def __init__(self, *_: object, fresh: bool) -> None:
+    def __init__(self, *_: object, fresh: bool, freed_memory: str) -> None:
         self.fresh = fresh
+        self.freed_memory = freed_memory
 
     def __enter__(self) -> Self:
         return self

@@ -201,6 +201,20 @@ def test_a_left_out_point_is_predicted_from_its_neighbours() -> None:
     assert half_width([only], [], 0.0) == pytest.approx(6.3138 * 0.2 / 2.2, rel=1e-4)
 
 
+def test_one_new_measurement_scatters_more_than_the_mean_of_some() -> None:
+    (only,) = left_out([Sample(1, 10, 1.0), Sample(1, 20, 2.2), Sample(1, 40, 4.0)], 0.5)
+    alone = half_width([only], [], 0.03)
+    assert half_width([only], [], 0.03, visits=1.0) == alone
+    # Of two visits the mean lacks half the variance of one; 1.645 standard deviations hold 90 %.
+    assert half_width([only], [], 0.03, visits=2.0) == pytest.approx(
+        math.hypot(alone, 1.645 * 0.03 / 2**0.5), rel=1e-4
+    )
+    # Never more than a whole visit on top.
+    assert half_width([only], [], 0.03, visits=1e9) == pytest.approx(
+        math.hypot(alone, 1.645 * 0.03), rel=1e-4
+    )
+
+
 def test_other_devices_take_the_shape_of_the_first() -> None:
     base = [Sample(1, batch, _cache(1, batch)) for batch in (8, 20, 37, 38, 60, 128)]
     other = [Sample(2, batch, _cache(2, batch)) for batch in (8, 128)]

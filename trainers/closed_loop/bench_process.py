@@ -15,6 +15,8 @@ import time
 from queue import SimpleQueue
 from typing import Any
 
+from trainers.allocator import keep_freed_memory
+
 __all__ = ["Bench", "main"]
 
 _LEAD_IN = 0.1
@@ -65,6 +67,7 @@ def main() -> None:
     """Compile, then do as told."""
     # Ctrl-C reaches the whole terminal; whoever started this gets it as well, and ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     setup = json.loads(sys.stdin.readline())
     benches = {name: Bench(name, batch, setup["seed"]) for name, batch in setup["models"].items()}
     orders: SimpleQueue[str] = SimpleQueue()

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from trainers.allocator import keep_freed_memory
 from trainers.closed_loop.jobs import QueuedJob, job_of
 
 __all__ = ["EVENTS", "LoopTimes", "end_with_parent", "main", "run_job", "tell"]
@@ -129,6 +130,7 @@ def main() -> None:
     """Run the job that the command line gives."""
     # Ctrl-C reaches the whole terminal; whoever started this gets it as well, and ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     tell("began")
     end_with_parent()
     run_job(job_of(json.loads(sys.argv[1])))

@@ -73,6 +73,11 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
     parser.add_argument(
         "--device", type=device, default="cpu-core", help="its name in the hardware catalogue, e.g. A100-80"
     )
+    parser.add_argument(
+        "--freed-memory", choices=("kept", "returned"), default="kept",
+        help="time steps of a process that keeps what they free, as those of this package do, or of one that returns it to "
+        "the system, as glibc does by itself",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -91,6 +96,7 @@ def run(options: argparse.Namespace) -> int:
                 precision=precision, steps=options.steps, budget_s=options.budget_s or (30.0 if options.quick else 90.0),
                 target=options.target, points=options.points, max_spread=options.max_spread, seed=options.seed,
                 quick=options.quick, backend=options.backend, device=options.device,
+                freed_memory=options.freed_memory,
             )
             for precision in options.precision
         ]  # fmt: skip
