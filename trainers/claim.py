@@ -43,7 +43,7 @@ def _locked(path: Path, what: str) -> int:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             expected = "a folder that can be written to"
-            raise InputError([Problem(path.parent.name, None, "", str(error.strerror), expected)]) from error
+            raise InputError([Problem(str(path.parent), None, "", str(error.strerror), expected)]) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _same(path, descriptor):
@@ -52,7 +52,7 @@ def _locked(path: Path, what: str) -> int:
             os.close(descriptor)
             hint = "wait for it, or choose another --out"
             raise InputError(
-                [Problem(path.parent.name, None, "", f"{what} writes there", "one at a time", hint)]
+                [Problem(str(path.parent), None, "", f"{what} writes there", "one at a time", hint)]
             ) from None
         except BaseException:
             os.close(descriptor)

@@ -159,16 +159,22 @@ def _memory(profile: CostProfile) -> Iterator[str]:
 
 
 def _table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield a title and aligned columns: words to the left, numbers to the right; nothing without rows."""
+    """Yield a title and aligned columns: words to the left, numbers to the right; nothing without rows.
+
+    Columns of which nothing is known are named in one line below.
+    """
     if not rows:
         return
-    columns = list(zip(heads, *rows, strict=True))
+    whole = list(zip(heads, *rows, strict=True))
+    columns = [column for column in whole if set(column[1:]) != {"-"}]
     widths = [max(map(len, column)) for column in columns]
     sides: list[Callable[..., str]] = [str.rjust if _numeric(column[1:]) else str.ljust for column in columns]
     yield f"{title}:"
-    for row in (heads, *rows):
+    for row in zip(*columns, strict=True):
         cells = (side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True))
         yield f"  {'  '.join(cells)}".rstrip()
+    if len(columns) < len(whole):
+        yield f"  not known: {', '.join(column[0] for column in whole if column not in columns)}"
 
 
 def _numeric(cells: Sequence[str]) -> bool:

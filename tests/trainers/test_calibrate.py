@@ -359,6 +359,8 @@ def test_a_description_has_a_table_of_each_part(lawful: Any, tmp_path: Path) -> 
     table = lines[lines.index("points:") + 1 : lines.index("points:") + 4]
     assert len({len(line) for line in table}) == 1  # the last column ends in one place
     assert table[1].split()[:4] == ["jit", "1", "32", "1.320"]
+    assert "  not known: faults" in lines  # and no column of dashes
+    assert "  not known: efficiency" in lines
 
 
 @pytest.mark.parametrize("name", ["digits_mlp", "tiny_transformer"])
