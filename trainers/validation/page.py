@@ -18,7 +18,7 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #10151b; --faint: #333c46; --soft: #9aa5b1;
   --good: #4ac26b; --bad: #ff7b72; --series-0: #6ea3e8; --series-1: #e39a4d; --series-2: #6cc28a;
   --series-3: #c592da; --series-4: #e58493; --series-5: #93b1bd; } }
-body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; max-width: 62rem;
+body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; max-width: 80rem;
   margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; margin: 0.6rem 0; font-variant-numeric: tabular-nums; }
 .wide { overflow-x: auto; }
@@ -26,7 +26,7 @@ th, td { padding: 0.2rem 0.7rem; border-bottom: 1px solid var(--faint); text-ali
 td.number, th.number { text-align: right; white-space: nowrap; }
 .passed { color: var(--good); font-weight: 600; } .failed { color: var(--bad); font-weight: 600; }
 .soft, figcaption, dd { color: var(--soft); } dt { font-weight: 600; float: left; margin-right: 0.5rem; }
-figure { margin: 1rem 0; } figcaption { font-weight: 600; } svg { width: 100%; height: auto; }
+p, dl { max-width: 62rem; } figure { margin: 1rem 0; max-width: 62rem; } figcaption { font-weight: 600; } svg { width: 100%; height: auto; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; } svg text.on { fill: #ffffff; font-size: 11px;
   paint-order: stroke; stroke: #00000066; stroke-width: 2px; }
 .axis { stroke: var(--soft); } .grid { stroke: var(--faint); } .same { stroke: var(--soft); stroke-dasharray: 5 4; }
