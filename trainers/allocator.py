@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import ctypes
 import resource
+from collections.abc import Mapping
 from typing import Literal
 
-__all__ = ["FreedMemory", "keep_freed_memory", "page_faults"]
+__all__ = ["FreedMemory", "keep_freed_memory", "page_faults", "without_wishes"]
 
 FreedMemory = Literal["kept", "returned"]
 
@@ -33,6 +34,19 @@ def keep_freed_memory() -> bool:
         return False
     wanted = ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER))
     return [mallopt(option, value) for option, value in wanted] == [1] * len(wanted)
+
+
+def without_wishes(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which glibc does with freed memory what it does by itself.
+
+    >>> without_wishes({"MALLOC_MMAP_MAX_": "0", "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "HOME": "/"})
+    {'HOME': '/'}
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("MALLOC_") and name != "GLIBC_TUNABLES"
+    }
 
 
 def page_faults() -> int:

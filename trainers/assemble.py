@@ -50,7 +50,6 @@ def build_profile(
         warnings: what a reader must know.
         scatter: of the visits of a point.
     """
-    chosen = card(settings.model)
     points = tuple(reading.measured_point() for reading in readings)
     mode: Mode = next(point.mode for point in points if point.mode == settings.mode)
     fit, held_out = _fit(samples, mode, settings.seed)
@@ -60,11 +59,11 @@ def build_profile(
     widest = max(readings, key=lambda reading: (reading.devices, reading.point["mode"] == "jit"))
     return CostProfile(
         name=settings.name,
-        description=f"{chosen.summary}; data parallel, step time without input, batch per device",
+        description=f"{card(settings.model).summary}; data parallel, step time without input, batch per device",
         device=settings.device,
         precision=settings.precision,
         parameters=widest.parameters,
-        optimizer=chosen.optimizer,
+        optimizer=card(settings.model).optimizer,
         flops_per_sample=(top.flops_per_device or 0.0) / top.batch_per_device or None,
         bytes_accessed_per_sample=(top.bytes_accessed_per_device or 0.0) / top.batch_per_device,
         input_bytes_per_sample=widest.sample_bytes,
@@ -88,6 +87,7 @@ def build_profile(
             load_average_start=load_average_start,
             warnings=[*warnings, *_left_out(settings, readings)],
             device_kind=widest.device_kind,
+            freed_memory=widest.freed_memory,
         ),
     )
 

@@ -11,10 +11,11 @@ from dcsim.workload.profile import CostProfile
 from dcsim.workload.profile_store import save_profile
 from trainers import require_jax
 from trainers.assemble import build_profile
-from trainers.calibration_run import Run, measure_in_turns, samples_of
+from trainers.calibration_run import Run, measure_in_turns, samples_of, settled
 from trainers.claim import claimed
 from trainers.devices import available_cores
 from trainers.host_noise import (
+    allocator_warnings,
     drift_warnings,
     fault_warnings,
     load_warnings,
@@ -142,6 +143,7 @@ def _warnings(run: Run, load: float, progress: Progress) -> list[str]:
         *taken_warnings(readings),
         *drift_warnings(readings),
         *fault_warnings(readings),
+        *allocator_warnings(readings, run.settings.freed_memory),
         *load_warnings(load, available_cores()),
     ]
     for text in found:
@@ -156,7 +158,8 @@ def _refuse_noise(runs: Sequence[Run]) -> None:
         readings, most = _ordered(run), run.settings.max_spread
         if noisy := spread_warnings(readings, most):
             found.append(f"{run.settings.name}: {len(noisy)} noisy points")
-            run.journal.keep([reading for reading in readings if not spread_warnings([reading], most)])
+            quiet = [visits for visits in run.visits if not spread_warnings([settled(visits)], most)]
+            run.journal.keep([visit for visits in quiet for visit in visits])
     if found:
         raise CalibrationError(
             f"{', '.join(found)}, {'profile' if len(runs) == 1 else 'profiles'} not written: let the host become "

@@ -12,7 +12,7 @@ import numpy as np
 from trainers.design import Space, gaps, next_point, predicted_error
 from trainers.drift import corrected_s, drifts
 from trainers.fit import Sample
-from trainers.host_noise import DRIFT_MAX, noise_relative
+from trainers.host_noise import DRIFT_MAX, TAKEN_MAX, noise_relative
 from trainers.journal import Journal
 from trainers.pool import Progress, WorkerPool
 from trainers.settings import Settings
@@ -225,7 +225,8 @@ class Run:
             yield (*chosen, settings.mode)
         self._designed = True
         expected = predicted_error(samples, noise)
-        self.progress(f"{settings.name}: {len(samples)} points, expected mean error at most {expected:.1%}")
+        said = f"at most {expected:.1%}" if math.isfinite(expected) else "not known, too few can be left out"
+        self.progress(f"{settings.name}: {len(samples)} points, expected mean error {said}")
         yield from given
 
     def _doubtful(self, samples: Sequence[Sample], space: Space, noise: float) -> Point | None:
@@ -269,10 +270,17 @@ class Run:
 def settled(visits: Sequence[Reading]) -> Reading:
     """Return one reading for all visits of a point: the mean of those within a tenth of the quickest.
 
-    What slows a host is never the step's own, and never makes it quicker; what is further off tells of the host.
+    What slows a host is not the step's own; what is further off tells of the host. Visits during which others took much of
+    the cores do not count where there are others: on two devices a busy core may even be the quicker one to wake. What
+    devices send was looked for on one of the visits only.
     """
-    quickest = min(visits, key=_step_s)
-    close = [visit for visit in visits if _step_s(visit) <= (1.0 + AGREE_MAX) * _step_s(quickest)]
+    alone = [visit for visit in visits if (visit.taken_share or 0.0) <= TAKEN_MAX] or list(visits)
+    quickest = min(alone, key=_step_s)
+    most = max(visits, key=lambda visit: (visit.all_reduce_count, visit.all_reduce_bytes))
+    quickest = replace(
+        quickest, all_reduce_bytes=most.all_reduce_bytes, all_reduce_count=most.all_reduce_count
+    )
+    close = [visit for visit in alone if _step_s(visit) <= (1.0 + AGREE_MAX) * _step_s(quickest)]
     if len(close) == 1:
         return quickest
     times_s = [_step_s(visit) for visit in close]

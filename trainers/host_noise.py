@@ -8,11 +8,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from trainers.allocator import FreedMemory
 from trainers.drift import drifts
 from trainers.worker import Reading
 
 __all__ = [
     "DRIFT_MAX",
+    "TAKEN_MAX",
+    "allocator_warnings",
     "drift_warnings",
     "fault_warnings",
     "load_warnings",
@@ -22,7 +25,8 @@ __all__ = [
     "visit_relative",
 ]
 
-_TAKEN_MAX = 0.1
+TAKEN_MAX = 0.1
+"""Of the cores, by others: a visit beside that is worth less than one without."""
 _LEAST_VISITS = 5
 DRIFT_MAX = 0.1
 """An anchor that is so much slower than its median tells of a slow host, relative."""
@@ -47,12 +51,11 @@ def noise_relative(readings: Sequence[Reading]) -> float:
 
 
 def visit_relative(visits: Sequence[Sequence[Reading]]) -> float:
-    """Return by how much one more visit of a point differs from its time so far, relative; 0 where too few tell.
+    """Return by how much the visits of a point scatter, relative; 0 where too few tell.
 
     A standard deviation, of two kinds of visits, whichever is larger. Anchors that were timed in processes of their own
     are one configuration visited again and again. And points that were visited again: first and last visit differ by sqrt(2) times
-    the deviation of one, a third one from the mean of both by sqrt(3 / 2). Differences have long tails, so what nine in ten
-    stay below is taken, over the 1.645 deviations of a normal one. What the host slowed by far counts, too: so it will be again.
+    the deviation of one. Differences have long tails, so what nine in ten stay below is taken, over the 1.645 deviations of a normal one. What the host slowed by far counts, too: so it will be again.
 
     Args:
         visits: of each point, at least one.
@@ -70,7 +73,7 @@ def visit_relative(visits: Sequence[Sequence[Reading]]) -> float:
     ]
     found = [
         share * float(np.quantile(differences, 0.9)) / 1.645
-        for differences, share in ((anchors, 1.0), (apart, math.sqrt(1.5 / 2.0)))
+        for differences, share in ((anchors, 1.0), (apart, math.sqrt(0.5)))
         if len(differences) >= _LEAST_VISITS
     ]
     return min(_NOISE_RANGE[1], max(found, default=0.0))
@@ -97,7 +100,7 @@ def taken_warnings(readings: Sequence[Reading]) -> list[str]:
         shares = [
             each.taken_share for each in readings if each.devices == devices and each.taken_share is not None
         ]
-        if shares and float(np.mean(shares)) > _TAKEN_MAX:
+        if shares and float(np.mean(shares)) > TAKEN_MAX:
             share = float(np.mean(shares))
             found.append(f"other processes took {share:.0%} of the cores while {devices} devices were timed")
     return found
@@ -121,14 +124,23 @@ def fault_warnings(readings: Sequence[Reading]) -> list[str]:
         (point.batch_per_device, point.page_faults_per_step)
         for point in (reading.measured_point() for reading in readings)
         if point.page_faults_per_step
-        and point.page_faults_per_step * page_bytes > _FAULTED_MAX * (point.temporary_bytes or 0.0)
+        and point.page_faults_per_step * page_bytes
+        > _FAULTED_MAX * point.devices * (point.temporary_bytes or 0.0)
         and point.page_faults_per_step >= _FAULTS_MOST
     ]
     if not found:
         return []
     batch, faults = max(found, key=lambda each: (each[1], each[0]))
-    text = f"memory is returned to the system and taken again in each step: {faults:,.0f} page faults at batch {batch}"
-    return [f"{text} (--freed-memory kept leaves them out)"]
+    return [
+        f"memory is returned to the system and taken again in each step: {faults:,.0f} page faults at batch {batch}"
+    ]
+
+
+def allocator_warnings(readings: Sequence[Reading], wanted: FreedMemory) -> list[str]:
+    """Return a warning where processes that were to keep freed memory could not."""
+    if wanted == "kept" and any(reading.freed_memory != "kept" for reading in readings):
+        return ["the C library did not take the wish to keep freed memory: it is not glibc, or refused"]
+    return []
 
 
 def load_warnings(load_average: float, cores: int) -> list[str]:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dcsim.errors import DcsimError
-from trainers.allocator import FreedMemory
+from trainers.allocator import FreedMemory, without_wishes
 from trainers.devices import xla_flags
 from trainers.worker import Reading, Request, Setup
 
@@ -102,9 +102,11 @@ class WorkerPool:
         worker.communicate()
 
     def _start(self, place: int, devices: int) -> None:
-        flags = xla_flags(devices, os.environ.get("XLA_FLAGS", ""))
+        environment = {**os.environ, "XLA_FLAGS": xla_flags(devices, os.environ.get("XLA_FLAGS", ""))}
+        if self._freed_memory == "returned":
+            environment = without_wishes(environment)
         self._workers[place] = subprocess.Popen(
-            [sys.executable, "-m", "trainers.worker"], env={**os.environ, "XLA_FLAGS": flags}, text=True,
+            [sys.executable, "-m", "trainers.worker"], env=environment, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         setup = Setup(devices, self._seed, self._backend, time.time(), self._freed_memory)

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from dcsim.workload.profile import CostProfile, Provenance
+from trainers.allocator import FreedMemory
 from trainers.devices import available_cores
 
 __all__ = ["host_cpu", "host_difference", "load_average", "package_versions", "provenance", "python_build"]
@@ -64,6 +65,7 @@ def provenance(
     load_average_start: float,
     warnings: Sequence[str] = (),
     device_kind: str | None = None,
+    freed_memory: FreedMemory | None = None,
 ) -> Provenance:
     """Return the provenance of a measurement that ends now.
 
@@ -76,6 +78,7 @@ def provenance(
         load_average_start: `load_average()` before measuring.
         warnings: what a reader must know before trusting the numbers.
         device_kind: what JAX calls the device.
+        freed_memory: what the timed processes did with it; None: nothing was timed.
     """
     return Provenance(
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -93,4 +96,5 @@ def provenance(
         import_time_s=import_time_s,
         warnings=tuple(warnings),
         device_kind=device_kind,
+        freed_memory=freed_memory,
     )

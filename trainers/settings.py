@@ -16,7 +16,7 @@ from trainers.registry import card
 
 __all__ = ["Settings"]
 
-_MEASURING = 3
+_MEASURING = 4
 """Raised when steps are timed in another way, so that no calibration is finished in another way than it was begun."""
 
 
@@ -115,6 +115,7 @@ class Settings:
             "seed": self.seed,
             "backend": self.backend,
             "freed_memory": self.freed_memory,
+            "processes": "shared" if self.quick else "fresh",
             "packages": package_versions(),
             "python": python_build(),
             "host_cpu": host_cpu(),
@@ -133,8 +134,17 @@ class Settings:
             f"python -m trainers calibrate {self.model} --devices {_listed(self.devices)} --batch {batch} "
             f"--modes {_listed(self.modes)} --precision {self.precision} --steps {self.steps} "
             f"--budget-s {self.budget_s:g} --seed {self.seed}{chosen}"
+            + "".join(
+                f" {option} {value}"
+                for option, value, usual in (
+                    ("--max-spread", f"{self.max_spread:g}", "0.25"),
+                    ("--backend", self.backend, "cpu"),
+                    ("--device", self.device, "cpu-core"),
+                    ("--freed-memory", self.freed_memory, "kept"),
+                )
+                if value != usual
+            )
             + (" --quick" if self.quick else "")
-            + (" --freed-memory returned" if self.freed_memory == "returned" else "")
         )
 
 

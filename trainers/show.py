@@ -46,6 +46,8 @@ def _facts(profile: CostProfile) -> Iterator[str]:
         yield f"load average   {origin.load_average_start} before, {origin.load_average_end} after"
     if origin.device_kind is not None:
         yield f"JAX device     {origin.device_kind}"
+    if origin.freed_memory is not None:
+        yield f"freed memory   {origin.freed_memory}"
     for text in origin.warnings:
         yield f"warning        {text}"
 

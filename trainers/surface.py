@@ -90,8 +90,8 @@ def build_surface(
         interval_relative=half_width(
             residuals,
             unresolved(samples, noise_relative),
-            max(noise_relative, scatter.visit_relative),
-            visits=scatter.visits,
+            noise_relative,
+            scatter=scatter,
         ),
         coverage=COVERAGE,
         regimes=regimes(base, noise_relative),
@@ -164,7 +164,7 @@ def half_width(
     noise_relative: float,
     coverage: float = COVERAGE,
     *,
-    visits: float = 1.0,
+    scatter: Scatter = ALIKE,
 ) -> float:
     """Return the half width, relative to a prediction, that holds `coverage` of new measurements.
 
@@ -175,8 +175,9 @@ def half_width(
     small, Student's t_n at (1 + coverage) / 2 times the root mean square error. Gaps that hide a jump are taken for
     lost: the rest must hold coverage / (1 - their share). Not below what noise alone asks for.
 
-    A point is the mean of some visits, a new measurement is one: of the variance of one, the errors of left-out points lack
-    all but 1 / visits. It is independent of them, so what it asks for is added in quadrature.
+    A point is the mean of k visits, a new measurement is one: of the variance s^2 of one, the errors of left-out points lack
+    all but 1 / k. It is independent of them, so what it asks for is added in quadrature. And no prediction is surer than the
+    mean of as many visits: a new one differs from that by sqrt(1 + 1 / k) s.
     """
     hidden = sum(each.share for each in gaps)
     wanted = min(coverage / (1.0 - hidden), 0.99) if hidden < 1.0 - coverage else 0.99
@@ -190,8 +191,10 @@ def half_width(
     inner = float(
         errors[order][enough[0]] if len(enough) else stats.t.ppf((1.0 + wanted) / 2.0, count) * spread
     )
-    floor = float(stats.norm.ppf((1.0 + wanted) / 2.0)) * noise_relative
-    inner = math.hypot(inner, floor * math.sqrt(1.0 - 1.0 / visits))
+    deviations = float(stats.norm.ppf((1.0 + wanted) / 2.0))
+    one_relative = max(noise_relative, scatter.visit_relative)
+    inner = math.hypot(inner, deviations * one_relative * math.sqrt(1.0 - 1.0 / scatter.visits))
+    floor = deviations * max(noise_relative, scatter.visit_relative * math.sqrt(1.0 + 1.0 / scatter.visits))
     wide = [each.error_relative for each in gaps] if hidden >= 1.0 - coverage else []
     return max(floor, inner, *wide)
 

@@ -113,6 +113,8 @@ class Reading:
     """Whether the anchor was timed in the same rounds; else after them, when a short disturbance may have passed."""
     mean_step_s: float | None = None
     """Mean wall time of the steps whose energy is counted; None: an earlier version did not keep it."""
+    freed_memory: FreedMemory = "kept"
+    """What the worker did with it, whatever it was asked for."""
 
     def measured_point(self) -> MeasuredPoint:
         """Return the point as the schema has it."""
@@ -130,8 +132,8 @@ class Worker:
     def __init__(self, setup: Setup) -> None:
         start_s = time.time()
         self._setup = setup
-        if setup.freed_memory == "kept":
-            keep_freed_memory()
+        kept = setup.freed_memory == "kept" and keep_freed_memory()
+        self._freed_memory: FreedMemory = "kept" if kept else "returned"
         self.cores = pin_to_cores(setup.devices) if setup.backend == "cpu" else available_cores()
         # No more than share a step: beside an idle second one a step of one device took 1.2 to 1.6 times as long, since
         # XLA then hands it to another thread.
@@ -192,6 +194,7 @@ class Worker:
             ],
             **place.facts(), device_kind=self.device_kind, process_s=self.process_s, warm_up_s=found.warm_up_s,
             warm_up_steps=WARM_UP_STEPS, anchor_beside=not request.alone, mean_step_s=found.mean_step_s,
+            freed_memory=self._freed_memory,
         )  # fmt: skip
 
     def _place(self, model: str, precision: str) -> _Place:

@@ -309,12 +309,16 @@ class Provenance(_Part):
     """What a reader must know before trusting the numbers, e.g. that the host was busy."""
     device_kind: str | None = None
     """What JAX calls the device, e.g. "NVIDIA A100-SXM4-80GB"; None: not recorded."""
+    freed_memory: Literal["kept", "returned"] | None = None
+    """What the timed process did with memory that a step freed: kept it, or returned it to the system as the C library does by
+    itself, which costs large steps page faults on a CPU; None: not recorded."""
 
     @model_serializer(mode="wrap")
-    def _without_kind(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out a kind that was not recorded, so that a profile without it keeps its bytes and its hash."""
+    def _without_unknown(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what was not recorded, so that a profile without it keeps its bytes and its hash."""
         record: dict[str, Any] = handler(self)
-        return {name: value for name, value in record.items() if name != "device_kind" or value is not None}
+        optional = ("device_kind", "freed_memory")
+        return {name: value for name, value in record.items() if name not in optional or value is not None}
 
 
 class CostProfile(_Part):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from tests.trainers.closed_loops import profile
 from tests.trainers.readings import reading_of
-from trainers.host_noise import fault_warnings
+from trainers.host_noise import allocator_warnings, fault_warnings
 from trainers.settings import Settings
 from trainers.worker import Request
 
@@ -53,6 +55,25 @@ def test_where_steps_fault_in_their_temporaries_the_profile_says_so() -> None:
     assert fault_warnings(quiet) == []  # type: ignore[arg-type]
     (said,) = fault_warnings([*quiet, reading(64, 9_000.0), reading(128, 18_000.0)])  # type: ignore[list-item]
     assert "18,000 page faults at batch 128" in said
+
+
+def test_a_worker_that_could_not_keep_its_memory_is_told_of() -> None:
+    kept = reading_of(1, Request("digits_conv", 32, "jit"))
+    not_kept = replace(kept, freed_memory="returned")
+    assert allocator_warnings([kept, kept], "kept") == []
+    assert allocator_warnings([not_kept], "returned") == []
+    (said,) = allocator_warnings([kept, not_kept], "kept")
+    assert "not glibc, or refused" in said
+
+
+def test_points_of_a_shared_process_are_not_taken_for_those_of_their_own() -> None:
+    assert Settings("linear", quick=True).fingerprint() != Settings("linear").fingerprint()
+
+
+def test_a_profile_that_does_not_say_keeps_its_bytes() -> None:
+    made = profile("plain").provenance
+    assert "freed_memory" not in made.model_dump()
+    assert made.model_copy(update={"freed_memory": "kept"}).model_dump()["freed_memory"] == "kept"
 
 
 def test_steps_of_the_two_kinds_are_not_taken_for_each_other() -> None:

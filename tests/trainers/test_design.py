@@ -21,7 +21,7 @@ from dcsim.workload.surface import (
 from trainers.design import Space, next_point, predicted_error
 from trainers.fit import Sample
 from trainers.regimes import regimes
-from trainers.surface import build_surface, half_width, left_out, mean_error
+from trainers.surface import Scatter, build_surface, half_width, left_out, mean_error
 
 Truth = Callable[[int, int], float]
 
@@ -204,15 +204,20 @@ def test_a_left_out_point_is_predicted_from_its_neighbours() -> None:
 def test_one_new_measurement_scatters_more_than_the_mean_of_some() -> None:
     (only,) = left_out([Sample(1, 10, 1.0), Sample(1, 20, 2.2), Sample(1, 40, 4.0)], 0.5)
     alone = half_width([only], [], 0.03)
-    assert half_width([only], [], 0.03, visits=1.0) == alone
+    assert half_width([only], [], 0.03, scatter=Scatter(0.05, 1.0)) == alone
     # Of two visits the mean lacks half the variance of one; 1.645 standard deviations hold 90 %.
-    assert half_width([only], [], 0.03, visits=2.0) == pytest.approx(
-        math.hypot(alone, 1.645 * 0.03 / 2**0.5), rel=1e-4
-    )
+    two = half_width([only], [], 0.03, scatter=Scatter(0.05, 2.0))
+    assert two == pytest.approx(math.hypot(alone, 1.645 * 0.05 / 2**0.5), rel=1e-4)
     # Never more than a whole visit on top.
-    assert half_width([only], [], 0.03, visits=1e9) == pytest.approx(
-        math.hypot(alone, 1.645 * 0.03), rel=1e-4
-    )
+    many = half_width([only], [], 0.03, scatter=Scatter(0.05, 1e9))
+    assert many == pytest.approx(math.hypot(alone, 1.645 * 0.05), rel=1e-4)
+
+
+def test_no_prediction_is_surer_than_a_mean_of_visits() -> None:
+    sure = left_out([Sample(1, batch, float(batch)) for batch in (10, 20, 30, 40)], 0.01)
+    for visits in (1.0, 2.0, 4.0):
+        width = half_width(sure, [], 0.01, scatter=Scatter(0.05, visits))
+        assert width == pytest.approx(1.645 * 0.05 * (1.0 + 1.0 / visits) ** 0.5, rel=1e-4)
 
 
 def test_other_devices_take_the_shape_of_the_first() -> None:

@@ -14,8 +14,11 @@ from scipy import stats
 
 from dcsim.errors import InputError
 from dcsim.workload.profile import CostProfile, StepTimeSurface
+from dcsim.workload.profile_store import save_profile
 from tests.trainers.closed_loops import profile
 from tests.trainers.test_closed_loop_report import WHERE
+from trainers.commands.validate import _made_before
+from trainers.settings import Settings
 from trainers.validation.holdout import Measure, compare, holdout, predicted_step_s, unseen_configurations
 from trainers.validation.holdout_report import holdout_result, least_covered
 from trainers.validation.result import Load, Validation
@@ -120,6 +123,31 @@ def test_measurements_of_something_else_are_refused(tmp_path: Path, damage: Call
     path.write_text(json.dumps(damage(json.loads(path.read_text()))))
     with pytest.raises(InputError, match="remove it"):
         _run(path, _true_s)
+
+
+def test_measurements_taken_in_another_way_are_refused(tmp_path: Path) -> None:
+    def run(steps: int) -> Any:
+        return holdout(
+            _profile(), count=4, repeats=3, seed=1, path=tmp_path / "m.json", workers=_workers(_true_s),
+            progress=lambda _: None, how={"steps": steps},
+        )  # fmt: skip
+
+    assert run(100) == run(100)
+    with pytest.raises(InputError, match="remove it"):
+        run(20)
+
+
+def test_profiles_of_another_calibration_are_refused(tmp_path: Path) -> None:
+    made = Settings("linear", devices=(1,), modes=("jit",))
+    found = profile("linear")
+    provenance = found.provenance.model_copy(update={"command": made.command()})
+    save_profile(found.model_copy(update={"provenance": provenance}), tmp_path / "linear.json")
+    assert _made_before(Settings("rings"), tmp_path) is None
+    kept = _made_before(made, tmp_path)
+    assert kept is not None
+    assert kept.name == "linear"
+    with pytest.raises(InputError, match=r"made by .*--devices 1 .* -> expected .*--devices 1,2 "):
+        _made_before(Settings("linear", devices=(1, 2), modes=("jit",)), tmp_path)
 
 
 def test_without_a_surface_the_fit_predicts_and_no_interval_is_judged() -> None:

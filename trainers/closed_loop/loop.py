@@ -41,7 +41,7 @@ MODELS = ("digits_mlp_64", "digits_mlp", "digits_conv", "tiny_transformer")
 PROBES = 3
 """Rounds of short jobs before the runs; one more follows each repeat of them."""
 
-_VERSION = 2
+_VERSION = 3
 """Of what lies in a loop's folder."""
 
 Progress = Callable[[str], object]

@@ -70,7 +70,7 @@ def loop_result(loop: ClosedLoop, where: Where) -> Validation:
             _colocation(loop),
         ),
         charts=(*_gantts(loop), _scatter(outcome), _bars(outcomes)),
-        notes=(*_notes(load), *_order_notes(loop)),
+        notes=(*_notes(load), *_profile_notes(loop), *_order_notes(loop)),
     )
 
 
@@ -90,6 +90,16 @@ def _notes(load: Load) -> tuple[str, ...]:
     taken = f"{load.taken_share:.0%}"
     return (
         f"The host was not quiet: others took {taken} of the cores' time. The targets are those of a quiet host.",
+    )
+
+
+def _profile_notes(loop: ClosedLoop) -> tuple[str, ...]:
+    """Return what the profiles warn of, but for the load average, which contains the loop's own work."""
+    return tuple(
+        f"Profile of {name}: {warning}."
+        for name, profile in loop.profiles.items()
+        for warning in profile.provenance.warnings
+        if not warning.startswith("load average")
     )
 
 

@@ -54,11 +54,11 @@ def add(commands: Any) -> None:  # noqa: ANN401 - argparse names the type privat
         help="choose points until the mean |relative error| is below this",
     )
     parser.add_argument("--points", type=positive, default=12, help="most points to choose")
-    parser.add_argument("--steps", type=positive, default=200, help="timed steps of each configuration")
+    parser.add_argument("--steps", type=positive, default=200, help="most timed steps of each configuration")
     parser.add_argument(
         "--budget-s",
         type=above_zero,
-        help="time for a profile: 90, with --quick 30 (12 steps are always timed)",
+        help="time for a profile: 90, with --quick 30 (12 steps, and half a second of them, are always timed)",
     )
     parser.add_argument("--out", type=out_folder, default=Path("profiles"))
     parser.add_argument("--seed", type=seed, default=0)

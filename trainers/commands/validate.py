@@ -14,6 +14,7 @@ from trainers.commands.validate_checks import add_checks
 
 if TYPE_CHECKING:
     from dcsim.workload.profile import CostProfile
+    from trainers.settings import Settings
     from trainers.validation.holdout import Comparison
     from trainers.validation.result import Validation
 
@@ -115,7 +116,7 @@ def _holdout(options: argparse.Namespace) -> int:
 
 
 def _judge_holdout(options: argparse.Namespace, given: Sequence[CostProfile], out: Path) -> int:
-    from trainers.provenance import host_cpu
+    from trainers.provenance import host_cpu, package_versions
     from trainers.validation.holdout import holdout, worker
     from trainers.validation.holdout_report import MEAN_LIMIT, WORST_LIMIT, holdout_result
     from trainers.validation.watch import HostWatch, where
@@ -130,6 +131,7 @@ def _judge_holdout(options: argparse.Namespace, given: Sequence[CostProfile], ou
         return holdout(
             profile, count=options.points, repeats=options.repeats, seed=options.seed,
             path=out / "measured" / f"{profile.name}.json", workers=start, progress=say,
+            how={"steps": options.steps, "timed_on": host_cpu(), "with": package_versions()},
         )  # fmt: skip
 
     fresh = _fresh(models, options, out, lambda found: [measured(profile) for profile in found])
@@ -143,14 +145,29 @@ def _judge_holdout(options: argparse.Namespace, given: Sequence[CostProfile], ou
             say(f"{name}: the measured range holds no configuration that was not measured already")
             return EXIT_FAILED
         compared[name] = found
-    names = " ".join(profiles)
     result = holdout_result(
-        profiles, compared, repeats=options.repeats, load=watch.load(),
-        where=where(f"python -m trainers validate holdout {names} --repeats {options.repeats} --seed {options.seed}"),
+        profiles, compared, repeats=options.repeats, load=watch.load(), where=where(_holdout_command(options, models)),
         mean_limit=MEAN_LIMIT if options.max_error is None else options.max_error,
         worst_limit=WORST_LIMIT if options.worst_error is None else options.worst_error,
     )  # fmt: skip
     return _finish(result, options.out)
+
+
+def _holdout_command(options: argparse.Namespace, models: Sequence[str]) -> str:
+    """Return the command line that repeats it, without folders."""
+    given = [f" --profile {path.name}" for path in options.profile]
+    counts = ",".join(map(str, options.devices))
+    others = (
+        ("--devices", counts, "1"),
+        ("--points", f"{options.points}", "6"),
+        ("--steps", f"{options.steps}", "100"),
+        ("--budget-s", f"{options.budget_s:g}", "300"),
+    )
+    said = [f" {name} {value}" for name, value, usual in others if value != usual]
+    return (
+        f"python -m trainers validate holdout{''.join(f' {name}' for name in models)}{''.join(given)}"
+        f" --repeats {options.repeats}{''.join(said)} --seed {options.seed}"
+    )
 
 
 def _fresh(
@@ -163,7 +180,6 @@ def _fresh(
 
     `meanwhile` is called between the visits of the points, so that a host that becomes slower is so for both.
     """
-    from dcsim.workload.profile_store import load_profile
     from trainers.calibrate import Settings, calibrate_together
 
     folder = out / "profiles"
@@ -177,11 +193,28 @@ def _fresh(
             target=0.02,  # below what is asked for, so that all 12 points are used where a curve is no line
         )
         for name in names
-        if not (folder / f"{name}.json").exists()
     ]
-    if wanted:
-        calibrate_together(wanted, folder, say, force=True, meanwhile=meanwhile)
-    return [load_profile(folder / f"{name}.json")[0] for name in names]
+    kept = {each.name: found for each in wanted if (found := _made_before(each, folder)) is not None}
+    if missing := [each for each in wanted if each.name not in kept]:
+        made = calibrate_together(missing, folder, say, force=True, meanwhile=meanwhile)
+        kept |= {profile.name: profile for profile in made}
+    return [kept[name] for name in names]
+
+
+def _made_before(settings: Settings, folder: Path) -> CostProfile | None:
+    """Return the finished profile of the same calibration, if there is one."""
+    from dcsim.errors import InputError
+    from dcsim.workload.profile_store import load_profile
+
+    path = folder / f"{settings.name}.json"
+    if not path.exists():
+        return None
+    profile = load_profile(path)[0]
+    if profile.provenance.command != settings.command():
+        raise InputError(
+            f"{path}: made by {profile.provenance.command} -> expected {settings.command()}; remove it, or give another --out"
+        )
+    return profile
 
 
 # -- closed loop -------------------------------------------------------------------------------------------

@@ -127,6 +127,7 @@ def holdout(
     path: Path | None,
     workers: Callable[[CostProfile, int], contextlib.AbstractContextManager[Measure]],
     progress: Callable[[str], object],
+    how: Mapping[str, object] | None = None,
 ) -> list[Comparison]:
     """Measure `count` unseen configurations `repeats` times, and return them beside what the profile predicts.
 
@@ -140,13 +141,15 @@ def holdout(
         path: file of finished repeats; None: nothing is kept.
         workers: gives what measures a profile's model on so many devices.
         progress: called with a line of text now and then.
+        how: it is measured, plain values, kept in the file: measurements taken in another way are not gone on from.
 
     Raises:
         CalibrationError: if a measurement fails.
         InputError: the file is of another profile, or of other configurations.
     """
     chosen = unseen_configurations(profile, count, seed)
-    kept = _kept(path, profile, chosen)
+    made = _made(profile, how or {})
+    kept = _kept(path, made, chosen)
     for devices in sorted({each for each, _ in chosen}):
         sizes = [batch for own, batch in chosen if own == devices]
         if all(len(kept[devices, batch]) >= repeats for batch in sizes):
@@ -158,31 +161,33 @@ def holdout(
                     times_s = kept[devices, sizes[at]]
                     if len(times_s) <= repeat:
                         times_s.append(measure(sizes[at]))
-                        _keep(path, profile, kept)
+                        _keep(path, made, kept)
                 progress(f"{profile.name} on {devices}: repeat {repeat + 1} of {repeats}")
     return compare(profile, {key: times_s[:repeats] for key, times_s in kept.items()})
 
 
 def _kept(
-    path: Path | None, profile: CostProfile, chosen: Sequence[tuple[int, int]]
+    path: Path | None, made: Mapping[str, object], chosen: Sequence[tuple[int, int]]
 ) -> dict[tuple[int, int], list[float]]:
     """Return the finished measurements of each configuration."""
     if path is None or not path.exists():
         return {key: [] for key in chosen}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        made, rows = content["host"], content["measured"]
+        then, rows = content["host"], content["measured"]
         found = {
             (int(row["devices"]), int(row["batch"])): [float(each) for each in row["step_s"]] for row in rows
         }
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: {error!r} -> expected measurements of an earlier run; remove it") from None
-    if made != _host(profile) or sorted(found) != sorted(chosen):
-        raise InputError(f"{path}: of another profile or other points -> remove it, or give another --out")
+    if then != made or sorted(found) != sorted(chosen):
+        raise InputError(
+            f"{path}: of another profile, host or other points -> remove it, or give another --out"
+        )
     return found
 
 
-def _host(profile: CostProfile) -> dict[str, object]:
+def _made(profile: CostProfile, how: Mapping[str, object]) -> dict[str, object]:
     """Return what measurements of a profile's configurations depend on."""
     made = profile.provenance
     return {
@@ -190,16 +195,20 @@ def _host(profile: CostProfile) -> dict[str, object]:
         "mode": profile.fit.mode,
         "host_cpu": made.host_cpu,
         "packages": dict(made.packages),
+        "freed_memory": made.freed_memory,
+        **how,
     }
 
 
-def _keep(path: Path | None, profile: CostProfile, kept: Mapping[tuple[int, int], Sequence[float]]) -> None:
+def _keep(
+    path: Path | None, made: Mapping[str, object], kept: Mapping[tuple[int, int], Sequence[float]]
+) -> None:
     if path is not None:
         rows = [
             {"devices": devices, "batch": batch, "step_s": list(times_s)}
             for (devices, batch), times_s in kept.items()
         ]
-        content = {"host": _host(profile), "measured": rows}
+        content = {"host": dict(made), "measured": rows}
         write_text(path, json.dumps(content, indent=1) + "\n")
 
 
@@ -225,7 +234,9 @@ def worker(
     """
     model = profile.name.removesuffix(f"_{profile.precision}")
     precision: Precision = "bf16" if profile.precision == "bf16" else "fp32"
-    with WorkerPool(seed, profile.provenance.backend, progress, fresh=True) as pool:
+    made = profile.provenance
+    freed_memory = made.freed_memory or "kept"
+    with WorkerPool(seed, made.backend, progress, fresh=True, freed_memory=freed_memory) as pool:
 
         def measure(batch: int) -> float:
             request = Request(
