@@ -7,6 +7,7 @@ chips' own links between TPUs.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -160,7 +161,7 @@ def train_as_member(run: Run, say: Callable[[str], None]) -> Training:
 
 
 def save(training: Training, path: Path) -> None:
-    """Write losses and parameters as numpy arrays, named `losses` and `params/MODULE/.../NAME`."""
+    """Write losses and parameters as numpy arrays, named `losses` and `params/MODULE/.../NAME`; all of them or no file."""
     import jax
     import numpy as np
 
@@ -169,8 +170,10 @@ def save(training: Training, path: Path) -> None:
         for where, leaf in jax.tree_util.tree_flatten_with_path(training.state.params)[0]
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as stream:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("wb") as stream:
         np.savez(stream, losses=np.array(training.losses), **named)
+    beside.replace(path)
 
 
 def launch(run: Run, processes: int, *, timeout_s: float, say: Callable[[str], None]) -> None:

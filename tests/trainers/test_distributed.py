@@ -131,7 +131,7 @@ def test_two_processes_of_two_devices_learn_what_one_learns(mode: str, tmp_path:
     if mode == "pipeline":
         _compare("tiny_transformer", mode, 2, 1, tmp_path)
     else:
-        _compare("digits_mlp", mode, 2, 2, tmp_path)
+        _compare("digits_mlp_64", mode, 2, 2, tmp_path)
 
 
 def _compare(model: str, mode: str, processes: int, devices: int, folder: Path) -> None:
@@ -165,14 +165,20 @@ def _compare(model: str, mode: str, processes: int, devices: int, folder: Path) 
 @pytest.mark.slow
 def test_a_member_that_dies_ends_the_run_with_its_words(tmp_path: Path) -> None:
     pytest.importorskip("jax", reason="needs the extra train")
-    # Nobody can make a file in the place of a folder: process 0 fails after the last step, process 1 must not hang.
-    blocked = tmp_path / "file"
-    blocked.write_text("")
+    # A name of 252 bytes has no room for that of the temporary file: process 0 fails after the last step, process 1 must not hang.
+    blocked = tmp_path / f"{'n' * 248}.npz"
     done = subprocess.run(
         [sys.executable, "-m", "trainers", "distributed", "linear", "--processes", "2", "--steps", "2",
-         "--out", str(blocked / "out.npz")],
+         "--out", str(blocked)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert "process 0 of 2 ended with" in done.stderr
-    assert "Error" in done.stderr
+    assert "File name too long" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_no_file_can_have_is_refused_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["distributed", "linear", "--out", f"{'n' * 300}.npz"])
+    assert "File name too long -> expected the name of a file" in capsys.readouterr().err

@@ -12,7 +12,11 @@ __all__ = ["out_file", "out_folder"]
 def out_file(text: str) -> Path:
     """Return the path of a file that can be written; folders that are missing are made when it is."""
     path = Path(text)
-    if path.is_dir():
+    try:
+        folder = path.is_dir()
+    except OSError as error:  # a name that is too long
+        raise _refusal(path, error.strerror or str(error), "the name of a file") from None
+    if folder:
         raise _refusal(path, "a folder", "the name of a file")
     _try(path, path.parent)
     return path

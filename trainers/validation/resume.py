@@ -14,9 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from dcsim.workload.profile_store import load_profile
+from trainers.calibration_run import settled
 from trainers.journal import Journal
 from trainers.pool import CalibrationError
 from trainers.settings import Settings
+from trainers.worker import Reading
 
 __all__ = ["SETTINGS", "Kill", "Run", "Trial", "run_kills"]
 
@@ -51,7 +53,7 @@ class Kill(NamedTuple):
     after_s: float
     """From the first worker's readiness to the kill."""
     asked: int
-    """Measurements of the whole calibration."""
+    """Measurements of the whole calibration, those that were made twice included."""
     finished: int
     """That it said it had finished before it was killed."""
     kept: int
@@ -137,18 +139,28 @@ def _gone_on(settings: Settings, out: Path, left: Path, moment_s: float, first: 
     journal.open()
     rest = _sound(_calibrate(settings, out))
     profile, _ = load_profile(out / f"{settings.name}.json")
-    measured = {
+    measured: dict[tuple[int, int, str], float] = {
         (point.devices, point.batch_per_device, point.mode): point.step_time_s for point in profile.points
     }
+    visits: dict[tuple[int, int, str], list[Reading]] = {}
+    for reading in journal.readings:
+        visits.setdefault(reading.key, []).append(reading)
+    # A point whose host seemed slow is visited once more, by the next one as well: then its time is that of all visits.
     unchanged = all(
-        measured.get((reading.devices, point.batch_per_device, point.mode)) == point.step_time_s
-        for reading in journal.readings
-        for point in (reading.measured_point(),)
+        measured.get(key) == settled(found).measured_point().step_time_s
+        for key, found in visits.items()
+        if not any(line.startswith(_visited(settings, *key)) for line in rest.lines)
     )
-    asked = len(settings.configurations()) * len(settings.device_counts())
+    given = len(settings.configurations()) * len(settings.device_counts())
+    asked = max(given, len(journal.readings) + rest.measured)
     return Kill(
         moment_s, asked, first.measured, len(journal.readings), rest.measured, unchanged, len(profile.points)
     )
+
+
+def _visited(settings: Settings, devices: int, batch: int, mode: str) -> str:
+    """Return how the line begins that says that a point was measured."""
+    return f"{settings.name}: {mode} on {devices} x {batch}: "
 
 
 def _sound(run: Run) -> Run:
