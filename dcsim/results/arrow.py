@@ -61,7 +61,7 @@ def to_arrow(table: Mapping[str, npt.NDArray[Any]], columns: Sequence[Column], n
         values = table[field.name]
         try:
             arrays.append(_to_array(values, field.type))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        except (pa.ArrowException, OverflowError, UnicodeError) as error:
             raise ResultError(f"{name}.{field.name}: does not fit {field.type}: {error}") from error
     return pa.Table.from_arrays(arrays, schema=schema)
 

@@ -19,7 +19,7 @@ from dcsim.results.arrow import arrow_schema, to_arrow
 from dcsim.results.links import ListedLinks, pack_links, unpack_links
 from dcsim.results.manifest import manifest_bytes
 from dcsim.results.run_result import RunResult
-from dcsim.results.schema import ACCOUNT, EVENTS
+from dcsim.results.schema import ACCOUNT, EVENTS, Column
 from dcsim.results.store import RUN_LOG, TABLES, read_run, read_table, verify_run, write_run
 from tests.results.synthetic import make_result, make_scenario
 
@@ -57,6 +57,16 @@ def test_the_same_result_gives_the_same_bytes(run_dir: Path, tmp_path: Path, res
         result, elsewhere / "run", scenario=make_scenario(), base_dir=elsewhere, log={"elapsed_s": 12.5}
     )
     assert contents(again) == contents(run_dir)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [("text", "\ud800"), ("text", object()), ("int64", 2**70), ("int32", 2**40), ("int64", "seven")],
+)
+def test_a_value_that_fits_no_column_is_named(dtype: str, value: object) -> None:
+    column = Column("made_up", dtype, "", "of a test")
+    with pytest.raises(ResultError, match=r"events\.made_up: does not fit"):
+        to_arrow({"made_up": np.array([value], dtype=object)}, [column], "events")
 
 
 def test_nan_survives_in_tables_and_summary(tmp_path: Path) -> None:
